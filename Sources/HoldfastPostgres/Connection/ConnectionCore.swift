@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import CLibPQ
+import Logging
+import Synchronization
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// What a connection's thread is asked to do, with the way back to the one who asked.
+enum ConnectionJob: Sendable {
+    case pipeline([EncodedQuery], CheckedContinuation<Result<[PostgresResult], PostgresError>, Never>)
+    case script(String, CheckedContinuation<Result<Void, PostgresError>, Never>)
+
+    func fail(_ error: PostgresError) {
+        switch self {
+        case .pipeline(_, let continuation): continuation.resume(returning: .failure(error))
+        case .script(_, let continuation): continuation.resume(returning: .failure(error))
+        }
+    }
+}
+
+/// The part of a connection that its thread and its users share.
+///
+/// The thread owns the `PGconn`; users reach it through the queue. The thread keeps the core alive, not the
+/// ``PostgresConnection``, so that dropping the last reference to that one ends the thread.
+final class ConnectionCore: Sendable {
+    typealias Queue = JobQueue<ConnectionJob, CheckedContinuation<PostgresError, Never>>
+
+    /// What is known once the connection stands.
+    struct Facts: Sendable {
+        let backendPID: Int32
+        let serverVersion: Int
+        let cancelHandle: CancelHandle?
+    }
+
+    typealias NotificationHandler = @Sendable (_ channel: String, _ payload: String) -> Void
+
+    private let queue = Mutex(Queue())
+    private let pipe: WakePipe
+    private let logger: Logger
+    private let onNotification: NotificationHandler?
+
+    init(logger: Logger, onNotification: NotificationHandler?) throws(PostgresError) {
+        pipe = try WakePipe()
+        self.logger = logger
+        self.onNotification = onNotification
+    }
+
+    var isOpen: Bool { queue.withLock { $0.isOpen } }
+    var isInTransaction: Bool { queue.withLock { $0.isInTransaction } }
+
+    /// Starts the thread; `completion` is called on it once, when the connection stands or has failed.
+    func start(
+        _ configuration: PostgresConfiguration,
+        completion: @escaping @Sendable (Result<Facts, PostgresError>) -> Void
+    ) {
+        let started = NativeThread.start {
+            self.run(configuration, completion)
+        }
+        if !started {
+            let error = PostgresError(.connectionFailed, "the system has no thread for the connection")
+            end(error)
+            completion(.failure(error))
+        }
+    }
+
+    /// Hands over a job; `accepted` learns its number before it can have finished.
+    func submit(_ job: ConnectionJob, accepted: (Queue.JobID) -> Void = { _ in }) {
+        switch queue.withLock({ $0.submit(job) }) {
+        case .accepted(let id, let wake):
+            accepted(id)
+            if wake { pipe.wake() }
+        case .refused(let error):
+            job.fail(error)
+        }
+    }
+
+    func close() {
+        if queue.withLock({ $0.close() }) { pipe.wake() }
+    }
+
+    /// Waits for the end of the thread and says why it ended.
+    func ended() async -> PostgresError {
+        await withCheckedContinuation { continuation in
+            if let error = queue.withLock({ $0.watch(continuation) }) { continuation.resume(returning: error) }
+        }
+    }
+
+    /// Cancels one job: takes it out of the queue, or asks the server to stop it.
+    func cancel(_ id: Queue.JobID, with handle: CancelHandle?) {
+        switch queue.withLock({ $0.cancel(id) }) {
+        case .dequeued(let job): job.fail(PostgresError(.cancelled, "cancelled before the query was sent"))
+        case .sendRequest: sendCancel(handle)
+        case .tooLate: break
+        }
+    }
+
+    func cancelRunning(with handle: CancelHandle?) {
+        if queue.withLock({ $0.cancelRunning() }) { sendCancel(handle) }
+    }
+
+    /// In a thread of its own: `PQcancel` opens a connection and waits for the server.
+    private func sendCancel(_ handle: CancelHandle?) {
+        let started = NativeThread.start {
+            if let problem = handle?.send() {
+                self.logger.warning("a query could not be cancelled", metadata: ["reason": "\(problem)"])
+            }
+            self.cancelArrived()
+        }
+        if !started { cancelArrived() }
+    }
+
+    private func cancelArrived() {
+        if queue.withLock({ $0.cancelArrived() }) { pipe.wake() }
+    }
+}
+
+// MARK: - On the thread
+
+extension ConnectionCore {
+    private func run(
+        _ configuration: PostgresConfiguration,
+        _ completion: @Sendable (Result<Facts, PostgresError>) -> Void
+    ) {
+        let session: LibPQSession
+        do throws(PostgresError) {
+            session = try LibPQSession.connect(configuration, logger: logger, interrupt: pipe.readEnd)
+        } catch {
+            end(error)
+            completion(.failure(error))
+            return
+        }
+        completion(
+            .success(
+                Facts(
+                    backendPID: PQbackendPID(session.pointer),
+                    serverVersion: Int(PQserverVersion(session.pointer)),
+                    cancelHandle: CancelHandle(session.pointer)
+                )
+            )
+        )
+        end(serve(session))
+        // `session` is freed here, after which the server sees the connection closed.
+    }
+
+    /// Works until the connection is closed (`nil`) or lost.
+    private func serve(_ session: LibPQSession) -> PostgresError? {
+        while true {
+            switch queue.withLock({ $0.next() }) {
+            case .run(let id, .pipeline(let queries, let continuation)):
+                let outcome = session.run(queries)
+                finish(id, session)
+                if let loss = outcome.loss { end(loss) }
+                continuation.resume(returning: outcome.result)
+                if let loss = outcome.loss { return loss }
+            case .run(let id, .script(let script, let continuation)):
+                let outcome = session.run(script: script)
+                finish(id, session)
+                if let loss = outcome.loss { end(loss) }
+                continuation.resume(returning: outcome.result)
+                if let loss = outcome.loss { return loss }
+            case .sleep:
+                if let loss = sleep(session) { return loss }
+            case .stop:
+                return nil
+            }
+        }
+    }
+
+    private func finish(_ id: Queue.JobID, _ session: LibPQSession) {
+        queue.withLock { $0.finished(id, isInTransaction: session.isInTransaction) }
+        deliverNotifications(session)
+    }
+
+    /// Waits for a job or for the server: a notification, or the end of the connection, is noticed while idle.
+    private func sleep(_ session: LibPQSession) -> PostgresError? {
+        var descriptors = [
+            pollfd(fd: pipe.readEnd, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: session.socket, events: Int16(POLLIN), revents: 0),
+        ]
+        while poll(&descriptors, 2, -1) < 0 {
+            guard errno == EINTR else { return session.connectionLost() }
+        }
+        if descriptors[0].revents != 0 { pipe.drain() }
+        guard descriptors[1].revents != 0 else { return nil }
+        do throws(PostgresError) {
+            try session.consumeInput()
+        } catch {
+            return error
+        }
+        deliverNotifications(session)
+        return nil
+    }
+
+    private func deliverNotifications(_ session: LibPQSession) {
+        session.takeNotifications { channel, payload in onNotification?(channel, payload) }
+    }
+
+    /// Marks the end. Idempotent: what was waiting is told once.
+    private func end(_ error: PostgresError?) {
+        let ended = queue.withLock { $0.ended(error) }
+        for job in ended.jobs { job.fail(ended.error) }
+        for watcher in ended.watchers { watcher.resume(returning: ended.error) }
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import CLibPQ
+import Logging
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+extension LibPQSession {
+    /// Connects, blocking the calling thread until it succeeds, fails, times out, or `interrupt` becomes readable.
+    static func connect(
+        _ configuration: PostgresConfiguration,
+        logger: Logger,
+        interrupt: Int32
+    ) throws(PostgresError) -> LibPQSession {
+        let secrets = try ConnectionSecrets(configuration.connectionString)
+        let deadline = ContinuousClock.now + configuration.connectTimeout
+        guard let pointer = start(configuration) else {
+            throw PostgresError(.connectionFailed, "out of memory")
+        }
+        let notices = NoticeSink(logger: logger)
+        let session = LibPQSession(adopting: pointer, notices: notices, configuration: configuration)
+        notices.attach(to: pointer)
+        // Verbose messages carry the SQLSTATE, which libpq offers no other way to learn when a login fails.
+        PQsetErrorVerbosity(pointer, PQERRORS_VERBOSE)
+        try session.establish(until: deadline, configuration, secrets, interrupt: interrupt)
+        PQsetErrorVerbosity(pointer, PQERRORS_DEFAULT)
+        guard PQsetnonblocking(pointer, 1) == 0 else { throw session.connectionLost() }
+        return session
+    }
+
+    private static func start(_ configuration: PostgresConfiguration) -> OpaquePointer? {
+        let parameters: [(String, String)] = [
+            // Before the connection string: defaults which it may overrule. They find a peer that fell silent.
+            ("fallback_application_name", configuration.applicationName),
+            ("keepalives_idle", "15"),
+            ("keepalives_interval", "5"),
+            ("keepalives_count", "3"),
+            ("tcp_user_timeout", "30000"),
+            ("dbname", configuration.connectionString),
+            // After it: what the decoding relies on.
+            ("client_encoding", "UTF8"),
+        ]
+        let keywords = parameters.map { strdup($0.0) } + [nil]
+        let values = parameters.map { strdup($0.1) } + [nil]
+        defer {
+            for text in keywords + values { free(text) }
+        }
+        return PQconnectStartParams(keywords.map { UnsafePointer($0) }, values.map { UnsafePointer($0) }, 1)
+    }
+
+    private func establish(
+        until deadline: ContinuousClock.Instant,
+        _ configuration: PostgresConfiguration,
+        _ secrets: ConnectionSecrets,
+        interrupt: Int32
+    ) throws(PostgresError) {
+        guard !isBroken else { throw connectionFailed(secrets) }
+        var wanted = Int16(POLLOUT)
+        while true {
+            let left = deadline - .now
+            guard left > .zero else {
+                let host = PQhost(pointer).map { String(cString: $0) } ?? ""
+                let port = PQport(pointer).map { String(cString: $0) } ?? ""
+                throw PostgresError(
+                    .connectionFailed,
+                    "connection to server at \"\(host)\", port \(port) failed: timeout expired"
+                        + " after \(configuration.connectTimeout)"
+                )
+            }
+            var descriptors = [
+                pollfd(fd: socket, events: wanted, revents: 0),
+                pollfd(fd: interrupt, events: Int16(POLLIN), revents: 0),
+            ]
+            if poll(&descriptors, 2, left.pollMilliseconds) < 0 && errno != EINTR {
+                throw PostgresError(.connectionFailed, "poll failed: \(String(cString: strerror(errno)))")
+            }
+            if descriptors[1].revents != 0 {
+                throw PostgresError(.cancelled, "the attempt to connect was given up")
+            }
+            guard descriptors[0].revents != 0 else { continue }
+            switch PQconnectPoll(pointer) {
+            case PGRES_POLLING_OK: return
+            case PGRES_POLLING_READING: wanted = Int16(POLLIN)
+            case PGRES_POLLING_WRITING: wanted = Int16(POLLOUT)
+            default: throw connectionFailed(secrets)
+            }
+        }
+    }
+
+    private func connectionFailed(_ secrets: ConnectionSecrets) -> PostgresError {
+        let report = LoginReport(String(cString: PQerrorMessage(pointer)))
+        let message = secrets.redact(report.message)
+        // libpq checks the values of its options only here.
+        let isConfiguration = message.hasPrefix("invalid ") || message.hasPrefix("could not match ")
+        return PostgresError(
+            isConfiguration ? .invalidConfiguration : .connectionFailed,
+            message.isEmpty ? "the connection failed" : message,
+            sqlState: report.sqlState
+        )
+    }
+}
+
+extension Duration {
+    /// Rounded up, so that a wait does not end early and spin.
+    var pollMilliseconds: Int32 {
+        let (seconds, attoseconds) = components
+        guard seconds < Int64(Int32.max) / 1000 - 1 else { return Int32.max }
+        return Int32(seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+package import Logging
+import Synchronization
+
+/// A session that listens for notifications and comes back after every break.
+package final class PostgresListener: Sendable {
+    package enum Event: Sendable {
+        /// Listening. Notifications sent before this moment may have been missed: look at what they would have told.
+        ///
+        /// Comes after every connect, and once more when notifications had to be dropped because nobody read them.
+        case connected(backendPID: Int32)
+        case notification(channel: String, payload: String)
+        case disconnected(PostgresError)
+    }
+
+    /// What happens to the session, for one reader.
+    ///
+    /// At most 1024 unread events are kept. When there are more, the oldest are dropped and an additional
+    /// ``Event/connected(backendPID:)`` tells the reader to look for itself. The stream ends with ``run()``.
+    package let events: AsyncStream<Event>
+
+    private let continuation: AsyncStream<Event>.Continuation
+    private let configuration: PostgresConfiguration
+    private let opening: [PostgresQuery]
+    private let logger: Logger
+    private let current = Mutex<PostgresConnection?>(nil)
+
+    /// - Parameters:
+    ///   - channels: What to listen to, taken literally.
+    ///   - onConnect: Queries to run on every new session before it counts as connected.
+    package init(
+        _ configuration: PostgresConfiguration,
+        channels: [String],
+        onConnect: [PostgresQuery] = [],
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        opening = channels.map { PostgresQuery("listen \(Self.quoted($0))") } + onConnect
+        self.logger = logger
+        (events, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1024))
+    }
+
+    /// Connects, listens, and connects again after a loss, until the task is cancelled. To be called once.
+    package func run() async {
+        var backoff = ReconnectBackoff()
+        var generator = SystemRandomNumberGenerator()
+        defer { continuation.finish() }
+        while !Task.isCancelled {
+            do throws(PostgresError) {
+                let loss = try await runSession { backoff.reset() }
+                if Task.isCancelled { return }
+                logger.warning("the listening connection was lost", metadata: ["error": "\(loss)"])
+                emit(.disconnected(loss))
+            } catch {
+                if Task.isCancelled { return }
+                logger.warning("no listening connection", metadata: ["error": "\(error)"])
+            }
+            do {
+                try await Task.sleep(for: backoff.next(using: &generator))
+            } catch {
+                return
+            }
+        }
+    }
+
+    /// Runs a query on the listening session. Throws `.connectionLost` while there is none.
+    package func execute(_ query: PostgresQuery) async throws(PostgresError) -> PostgresResult {
+        guard let connection = current.withLock({ $0 }) else {
+            throw PostgresError(.connectionLost, "the listener is not connected")
+        }
+        return try await connection.execute(query)
+    }
+
+    /// One session from connect to loss. Throws if it never came to listen.
+    private func runSession(onListening: () -> Void) async throws(PostgresError) -> PostgresError {
+        let connection = try await PostgresConnection.connect(configuration, logger: logger) { [weak self] in
+            self?.emit(.notification(channel: $0, payload: $1))
+        }
+        let outcome = await withTaskCancellationHandler {
+            await listen(on: connection, onListening)
+        } onCancel: {
+            connection.beginClose()
+        }
+        return try outcome.get()
+    }
+
+    private func listen(
+        on connection: PostgresConnection,
+        _ onListening: () -> Void
+    ) async -> Result<PostgresError, PostgresError> {
+        do throws(PostgresError) {
+            _ = try await connection.pipeline(opening)
+        } catch {
+            return .failure(error)
+        }
+        current.withLock { $0 = connection }
+        emit(.connected(backendPID: connection.backendPID))
+        onListening()
+        let loss = await connection.ended()
+        current.withLock { $0 = nil }
+        return .success(loss)
+    }
+
+    private func emit(_ event: Event) {
+        continuation.yield(event)
+    }
+
+    private static func quoted(_ identifier: String) -> String {
+        "\"" + identifier.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+    }
+}

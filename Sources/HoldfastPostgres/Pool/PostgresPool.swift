@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import Dispatch
+package import Logging
+import Synchronization
+
+/// A bounded set of connections, made when they are needed.
+///
+/// A connection that broke is replaced; the query that met the break fails, and whether to repeat it is the caller's
+/// decision. Session state (`SET`, advisory locks) survives from one user to the next, so users leave none behind.
+package final class PostgresPool: Sendable {
+    private typealias Waiter = CheckedContinuation<Result<PostgresConnection, PostgresError>, Never>
+    private typealias Machine = PoolMachine<PostgresConnection, Waiter>
+
+    private struct State {
+        var machine: Machine
+        var lastWaiter: Machine.WaiterID = 0
+        var closing: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private let configuration: PostgresConfiguration
+    private let checkoutTimeout: Duration
+    private let logger: Logger
+    private let state: Mutex<State>
+
+    package init(
+        _ configuration: PostgresConfiguration,
+        size: Int,
+        checkoutTimeout: Duration = .seconds(30),
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.checkoutTimeout = checkoutTimeout
+        self.logger = logger
+        state = Mutex(State(machine: Machine(limit: size)))
+    }
+
+    /// Lends a connection to `body`. What `body` throws comes out unchanged; failing to get a connection throws a
+    /// ``PostgresError``. A connection with an open transaction is not lent again but closed.
+    package func withConnection<R: Sendable>(_ body: (PostgresConnection) async throws -> R) async throws -> R {
+        let connection = try await acquire()
+        defer { release(connection) }
+        return try await body(connection)
+    }
+
+    /// Runs one query on any connection.
+    package func execute(_ query: PostgresQuery) async throws(PostgresError) -> PostgresResult {
+        let connection = try await acquire()
+        defer { release(connection) }
+        return try await connection.execute(query)
+    }
+
+    /// Runs all queries on any connection in one round trip and one implicit transaction.
+    package func pipeline(_ queries: [PostgresQuery]) async throws(PostgresError) -> [PostgresResult] {
+        let connection = try await acquire()
+        defer { release(connection) }
+        return try await connection.pipeline(queries)
+    }
+
+    /// Refuses new work, fails those who wait, waits for the connections in use to come back, and closes them all.
+    package func close() async {
+        perform(state.withLock { $0.machine.close() })
+        await withCheckedContinuation { continuation in
+            let isClosed = state.withLock { state in
+                if !state.machine.isClosed { state.closing.append(continuation) }
+                return state.machine.isClosed
+            }
+            if isClosed { continuation.resume() }
+        }
+    }
+
+    func acquire() async throws(PostgresError) -> PostgresConnection {
+        let id = state.withLock { state in
+            state.lastWaiter += 1
+            return state.lastWaiter
+        }
+        let deadline = ContinuousClock.now + checkoutTimeout
+        let result: Result<PostgresConnection, PostgresError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { waiter in
+                perform(
+                    state.withLock { state in
+                        var effects = state.machine.acquire(id, waiter, deadline: deadline, isUsable: \.isUsable)
+                        // The handler may have run before there was anybody to remove.
+                        if Task.isCancelled {
+                            let cancellation = state.machine.cancel(id)
+                            effects.failures += cancellation.failures
+                        }
+                        return effects
+                    }
+                )
+            }
+        } onCancel: {
+            perform(state.withLock { $0.machine.cancel(id) })
+        }
+        return try result.get()
+    }
+
+    func release(_ connection: PostgresConnection) {
+        let isUsable = connection.isUsable
+        let isInTransaction = isUsable && connection.isInTransaction
+        if isInTransaction {
+            logger.warning("a connection came back to the pool with an open transaction; it is closed")
+        }
+        perform(state.withLock { $0.machine.release(connection, isUsable: isUsable && !isInTransaction) })
+    }
+
+    /// Carries out what the machine decided, outside the lock.
+    private func perform(_ effects: Machine.Effects) {
+        for (waiter, connection) in effects.grants { waiter.resume(returning: .success(connection)) }
+        for (waiter, error) in effects.failures { waiter.resume(returning: .failure(error)) }
+        for connection in effects.closes { connection.beginClose() }
+        for _ in 0..<effects.connects { connect() }
+        if let timer = effects.timer { setTimer(timer) }
+        if effects.drained {
+            let closing = state.withLock { state in
+                defer { state.closing = [] }
+                return state.closing
+            }
+            for continuation in closing { continuation.resume() }
+        }
+    }
+
+    private func connect() {
+        PostgresConnection.open(configuration, logger: logger) { [self] result in
+            switch result {
+            case .success(let connection):
+                perform(state.withLock { $0.machine.connected(connection) })
+            case .failure(let error):
+                logger.debug("a pool connection could not be made", metadata: ["error": "\(error)"])
+                perform(state.withLock { $0.machine.connectFailed(error) })
+            }
+        }
+    }
+
+    private func setTimer(_ deadline: ContinuousClock.Instant) {
+        let milliseconds = Int(max(.zero, deadline - .now).pollMilliseconds)
+        DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [weak self] in
+            guard let self else { return }
+            perform(state.withLock { $0.machine.timePassed(now: .now) })
+        }
+    }
+}
