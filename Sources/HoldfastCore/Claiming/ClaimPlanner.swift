@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+/// Divides an executor's free slots among its queues, so that one claim serves all and no queue starves another.
+///
+/// A queue that filled its last budget is *hot*: it shares most of the slots with the other hot queues. Every other queue
+/// keeps a small budget in every claim, so its first workflow never waits for a hot neighbour.
+package struct ClaimPlanner: Sendable {
+    package struct Demand: Sendable, Hashable {
+        package var queue: String
+        /// How many of the queue's workflows this executor may run at once; `nil` is unlimited.
+        package var workerConcurrency: Int?
+        package var running: Int
+
+        package init(queue: String, workerConcurrency: Int?, running: Int) {
+            self.queue = queue
+            self.workerConcurrency = workerConcurrency
+            self.running = running
+        }
+
+        var room: Int { self.workerConcurrency.map { max(0, $0 - self.running) } ?? .max }
+    }
+
+    package struct Budget: Sendable, Hashable {
+        package var queue: String
+        package var limit: Int
+
+        package init(queue: String, limit: Int) {
+            self.queue = queue
+            self.limit = limit
+        }
+    }
+
+    private var hot: Set<String> = []
+    private var rotation = 0
+
+    package init() {}
+
+    /// Whether the last claim left something behind on some queue.
+    package var expectsBacklog: Bool { !self.hot.isEmpty }
+
+    /// Budgets whose sum is at most `freeSlots`. Queues without room are left out.
+    package mutating func plan(_ demands: [Demand], freeSlots: Int) -> [Budget] {
+        let open = demands.filter { $0.room > 0 }
+        guard freeSlots > 0, !open.isEmpty else { return [] }
+        self.rotation &+= 1
+        let start = self.rotation % open.count
+        let rotated = Array(open[start...] + open[..<start])
+
+        var remaining = freeSlots
+        var limits: [String: Int] = [:]
+        func give(_ amount: Int, to demand: Demand) {
+            let given = min(amount, demand.room - (limits[demand.queue] ?? 0), remaining)
+            guard given > 0 else { return }
+            limits[demand.queue, default: 0] += given
+            remaining -= given
+        }
+        let floor = max(1, freeSlots / (4 * rotated.count))
+        for demand in rotated { give(floor, to: demand) }
+        // The rest goes to the hot queues in equal shares; when a share does not fit, the others get what is left.
+        var takers = rotated.filter { self.hot.contains($0.queue) }
+        if takers.isEmpty { takers = rotated }
+        while remaining > 0, !takers.isEmpty {
+            let share = max(1, remaining / takers.count)
+            for demand in takers { give(share, to: demand) }
+            takers.removeAll { (limits[$0.queue] ?? 0) >= $0.room }
+        }
+        return rotated.compactMap { demand in
+            limits[demand.queue].map { Budget(queue: demand.queue, limit: $0) }
+        }
+    }
+
+    /// What a claim brought: a queue that filled its budget probably has more.
+    package mutating func claimed(_ counts: [String: Int], budgets: [Budget]) {
+        for budget in budgets {
+            if counts[budget.queue, default: 0] >= budget.limit {
+                self.hot.insert(budget.queue)
+            } else {
+                self.hot.remove(budget.queue)
+            }
+        }
+    }
+}

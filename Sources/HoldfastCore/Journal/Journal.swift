@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+/// The replay machine of one execution: it hands out step numbers in program order and answers from what is recorded.
+///
+/// States, by the recorded steps still ahead of the counter:
+/// - *replaying*: at least one recorded step has a number above the counter; can transition to *live*.
+/// - *live*: nothing recorded lies ahead; every further operation executes. Never goes back.
+///
+/// Numbers start at 1, as Python's do, because rewind and fork are written for 1-based numbering.
+package struct Journal: Sendable {
+    /// What an operation must do with the number it was given.
+    package enum Decision: Sendable, Equatable {
+        /// Nothing is recorded: run it and record it under this number.
+        case execute(functionID: Int32)
+        /// It ran before: answer with the record.
+        case replay(RecordedStep)
+    }
+
+    /// The code asked for another operation than the one recorded at this number.
+    package struct Mismatch: Error, Sendable, Equatable {
+        package var functionID: Int32
+        package var called: String
+        package var recorded: String
+    }
+
+    private var recorded: [Int32: RecordedStep]
+    private var highestRecorded: Int32
+    private var counter: Int32 = 0
+
+    package init(recorded: [RecordedStep] = []) {
+        self.recorded = Dictionary(recorded.map { ($0.functionID, $0) }, uniquingKeysWith: { first, _ in first })
+        self.highestRecorded = recorded.map(\.functionID).max() ?? 0
+    }
+
+    /// Whether the next operation may be answered from the record; logging is muted while it is.
+    package var isReplaying: Bool { self.counter < self.highestRecorded }
+
+    /// The number the next operation will get.
+    package var nextFunctionID: Int32 { self.counter + 1 }
+
+    /// Takes the next number for the operation `name`.
+    package mutating func next(_ name: String) throws(Mismatch) -> Decision {
+        self.counter += 1
+        guard let step = self.recorded.removeValue(forKey: self.counter) else {
+            return .execute(functionID: self.counter)
+        }
+        guard step.name == name else {
+            throw Mismatch(functionID: self.counter, called: name, recorded: step.name)
+        }
+        return .replay(step)
+    }
+
+    /// Looks at what is recorded at the next number without taking it.
+    package func peek() -> RecordedStep? { self.recorded[self.counter + 1] }
+}

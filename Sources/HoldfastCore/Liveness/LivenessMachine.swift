@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+/// One executor's own view of its membership, on a monotonic clock.
+///
+/// The safety inequality is *self-stop < lease*: the database lets peers take over only after `lease` has passed since a
+/// renewal arrived there, and the renewal arrived no earlier than it was sent. So an executor that stops when
+/// `selfStop` has passed since it *sent* its last successful renewal has stopped before anyone may take over.
+///
+/// States:
+/// - *joining*: not a member; nothing may be claimed or written. Can transition to *member*.
+/// - *member*: claims and writes are allowed. Can transition to *joining* (fenced: too long without a renewal, or
+///   declared dead by a peer) and to *replaced*.
+/// - *replaced*: a newer process runs in this slot. Final.
+package struct LivenessMachine: Sendable {
+    package typealias Instant = ContinuousClock.Instant
+
+    package enum Action: Sendable, Equatable {
+        case none
+        /// Stop claiming, cancel everything that runs, write nothing more; then join again as a new incarnation.
+        case fence
+        /// As `fence`, but for good: the slot belongs to a newer process.
+        case stop
+    }
+
+    package enum RenewalAnswer: Sendable {
+        /// The database renewed the lease. `serverEpoch` names the running server (its start time).
+        case renewed(serverEpoch: String)
+        /// The row is no longer alive: a peer declared this incarnation dead.
+        case declaredDead
+        /// The row ended because a newer incarnation took the slot.
+        case superseded
+    }
+
+    private enum State: Sendable {
+        case joining
+        case member(lastRenewal: Instant, trustedSince: Instant, serverEpoch: String)
+        case replaced
+    }
+
+    private var state: State = .joining
+    private let heartbeat: Duration
+    private let selfStop: Duration
+    private let lease: Duration
+
+    package init(heartbeat: Duration, selfStop: Duration, lease: Duration) {
+        precondition(heartbeat < selfStop && selfStop < lease, "heartbeat < self-stop < lease must hold")
+        self.heartbeat = heartbeat
+        self.selfStop = selfStop
+        self.lease = lease
+    }
+
+    package var isMember: Bool {
+        if case .member = self.state { true } else { false }
+    }
+
+    package var isReplaced: Bool {
+        if case .replaced = self.state { true } else { false }
+    }
+
+    /// The moment at which the executor must stop unless a renewal succeeds before.
+    package var selfStopAt: Instant? {
+        guard case .member(let lastRenewal, _, _) = self.state else { return nil }
+        return lastRenewal.advanced(by: self.selfStop)
+    }
+
+    /// Whether this executor may call an expired lease a death.
+    ///
+    /// Only after a full lease of uninterrupted renewals on the same server: after a restart or failover of Postgres, or
+    /// after this executor was cut off itself, every lease looks expired although nobody died.
+    package func mayJudgeLeases(now: Instant) -> Bool {
+        guard case .member(_, let trustedSince, _) = self.state else { return false }
+        return now >= trustedSince.advanced(by: self.lease)
+    }
+
+    package mutating func joined(sentAt: Instant, serverEpoch: String) {
+        guard !self.isReplaced else { return }
+        self.state = .member(lastRenewal: sentAt, trustedSince: sentAt, serverEpoch: serverEpoch)
+    }
+
+    package mutating func answered(_ answer: RenewalAnswer, sentAt: Instant, now: Instant) -> Action {
+        guard case .member(let lastRenewal, let trustedSince, let epoch) = self.state else { return .none }
+        switch answer {
+        case .renewed(let serverEpoch):
+            if self.selfStopPassed(since: lastRenewal, now: now) {
+                self.state = .joining
+                return .fence
+            }
+            let gap = sentAt - lastRenewal
+            let isTrusted = serverEpoch == epoch && gap <= self.heartbeat * 3
+            self.state = .member(
+                lastRenewal: max(lastRenewal, sentAt),
+                trustedSince: isTrusted ? trustedSince : sentAt,
+                serverEpoch: serverEpoch
+            )
+            return .none
+        case .declaredDead:
+            self.state = .joining
+            return .fence
+        case .superseded:
+            self.state = .replaced
+            return .stop
+        }
+    }
+
+    /// Time has passed. Must be called at `selfStopAt` at the latest.
+    package mutating func tick(now: Instant) -> Action {
+        guard case .member(let lastRenewal, _, _) = self.state, self.selfStopPassed(since: lastRenewal, now: now) else {
+            return .none
+        }
+        self.state = .joining
+        return .fence
+    }
+
+    private func selfStopPassed(since lastRenewal: Instant, now: Instant) -> Bool {
+        now >= lastRenewal.advanced(by: self.selfStop)
+    }
+}

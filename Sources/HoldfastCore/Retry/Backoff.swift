@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+/// Waiting times that grow by a factor up to a cap, each multiplied by a random factor.
+package struct Backoff: Sendable, Equatable {
+    package var base: Duration
+    package var factor: Double
+    package var cap: Duration
+    package var jitter: ClosedRange<Double>
+
+    package init(base: Duration, factor: Double, cap: Duration, jitter: ClosedRange<Double> = 1...1) {
+        self.base = base
+        self.factor = factor
+        self.cap = cap
+        self.jitter = jitter
+    }
+
+    /// For transient database errors: 1 s, doubling, at most 60 s, each times 0.5 to 1.5 (DBOS's rule).
+    package static let database = Backoff(base: .seconds(1), factor: 2, cap: .seconds(60), jitter: 0.5...1.5)
+
+    /// The wait before retry `attempt`, which counts from 0.
+    package func delay(attempt: Int, using generator: inout some RandomNumberGenerator) -> Duration {
+        // Computed in seconds as Double: 2^k overflows integers long before the cap is compared.
+        let grown = self.base.inSeconds * self.factor.power(attempt)
+        let capped = min(grown, self.cap.inSeconds)
+        return .seconds(capped * Double.random(in: self.jitter, using: &generator))
+    }
+
+    package func delay(attempt: Int) -> Duration {
+        var generator = SystemRandomNumberGenerator()
+        return self.delay(attempt: attempt, using: &generator)
+    }
+}
+
+extension Duration {
+    package var inSeconds: Double {
+        let (seconds, attoseconds) = self.components
+        return Double(seconds) + Double(attoseconds) * 1e-18
+    }
+
+    package var inMilliseconds: Int64 {
+        let (seconds, attoseconds) = self.components
+        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
+    }
+}
+
+extension Double {
+    fileprivate func power(_ exponent: Int) -> Double {
+        var result = 1.0
+        for _ in 0..<max(0, exponent) {
+            result *= self
+            if result.isInfinite { return result }
+        }
+        return result
+    }
+}
