@@ -40,7 +40,7 @@ extension JSONDocument {
         do {
             return try T(from: PortableDecoder(document: self, index: index))
         } catch {
-            noteFailure(at: index)
+            noteFailure(error, at: index)
             throw error
         }
     }

@@ -138,8 +138,4 @@ enum JSONRefusal: Error, CustomStringConvertible {
         case .staleContainer: "container used after its value was complete, or of another kind than its value"
         }
     }
-
-    func error(_ value: Any, at path: [any CodingKey]) -> EncodingError {
-        .invalidValue(value, EncodingError.Context(codingPath: path, debugDescription: description))
-    }
 }
