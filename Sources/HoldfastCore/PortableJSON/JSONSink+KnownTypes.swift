@@ -27,6 +27,8 @@ extension JSONSink {
         return true
     }
 
+    /// Not inlined, to keep its locals out of the stack frames of nested values.
+    @inline(never)
     private func appendOtherKnown<T: Encodable>(_ value: T, depth: Int) throws -> Bool {
         if let value = exactly(value, as: Int64.self) {
             bytes.append(digits: value)

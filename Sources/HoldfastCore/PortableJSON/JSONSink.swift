@@ -7,34 +7,6 @@
 /// bytes. Nested containers and super encoders stay open for as long as the type likes and may be written in turns;
 /// each of them gets a sink of its own, and the parent keeps a hole that is filled at the end.
 final class JSONSink {
-    /// A value being written. What it becomes is decided by the container it asks for.
-    struct Scope {
-        enum Form {
-            case undecided, object, array, scalar
-        }
-
-        var id: Int32
-        var form = Form.undecided
-        var count = 0
-        /// How many containers are open around the value.
-        var depth: Int
-        var key: (any CodingKey)?
-    }
-
-    /// Names a scope. A container that outlives its value has a stale reference and can no longer write.
-    struct Reference {
-        var index: Int32
-        var id: Int32
-    }
-
-    /// What must outlast the failing value, shared by all sinks of one document.
-    final class Notes {
-        /// A mistake at a point where the protocols do not let us throw.
-        var misuse: EncodingError?
-        /// Where the last error came from, and its type.
-        var failure: (path: [any CodingKey], type: any Error.Type)?
-    }
-
     var bytes: [UInt8] = []
     private(set) var scopes: [Scope] = []
     private var holes: [(offset: Int, sink: JSONSink)] = []

@@ -60,7 +60,7 @@ package enum PortableJSON {
         try decode(type, from: text(of: value))
     }
 
-    /// Strict by RFC 8259; documents nested deeper than 512 levels are refused.
+    /// Strict by RFC 8259; documents nested deeper than 256 levels are refused.
     package static func parse(_ text: String) throws(PortableJSONError) -> JSONValue {
         try JSONParser.document(of: text).value(at: 0)
     }

@@ -65,21 +65,21 @@ import Testing
     }
 
     @Test func depth() throws {
-        let fits = String(repeating: "[", count: 512) + String(repeating: "]", count: 512)
+        let fits = String(repeating: "[", count: 256) + String(repeating: "]", count: 256)
         #expect(PortableJSON.text(of: try PortableJSON.parse(fits)) == fits)
         #expect(try PortableJSON.encode(PortableJSON.decode(Nested.self, from: fits)) == fits)
         for hostile in ["[", "{\"a\":", "[{\"a\":"] {
             let error = #expect(throws: PortableJSONError.self) {
                 try PortableJSON.parse(String(repeating: hostile, count: 1_000_000))
             }
-            #expect(error?.message.contains("nested deeper than 512 levels") == true)
+            #expect(error?.message.contains("nested deeper than 256 levels") == true)
         }
     }
 
     /// What could not be read back is not written.
     @Test func depthOnWrite() throws {
         var value = Nested(list: [])
-        for _ in 1..<512 { value = Nested(list: [value]) }
+        for _ in 1..<256 { value = Nested(list: [value]) }
         let text = try PortableJSON.encode(value)
         #expect(try PortableJSON.decode(Nested.self, from: text) == value)
         let inside = #expect(throws: PortableJSONError.self) { try PortableArguments.encode(single: value) }
