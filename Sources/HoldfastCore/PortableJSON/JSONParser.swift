@@ -212,13 +212,7 @@ extension JSONParser {
 
     /// The next quote, backslash or control character; at the latest the zero byte behind the text.
     private func endOfPlainText(from start: Int) -> Int {
-        bytes.withUnsafeBufferPointer { bytes in
-            var index = start
-            while bytes[index] >= 0x20, bytes[index] != UInt8(ascii: "\""), bytes[index] != UInt8(ascii: "\\") {
-                index += 1
-            }
-            return index
-        }
+        bytes.withUnsafeBufferPointer { $0.endOfPlainText(from: start) }
     }
 
     /// Surrogates must come in pairs; half a pair stands for no character and has no UTF-8 form.
