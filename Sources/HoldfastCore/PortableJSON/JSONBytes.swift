@@ -20,15 +20,14 @@ extension [UInt8] {
             var isClean = true
             append(Self.quote)
             var start = 0
-            for index in source.indices {
-                let byte = source[index]
-                guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
-                append(contentsOf: UnsafeBufferPointer(rebasing: source[start..<index]))
-                append(escaped: byte)
-                if byte == 0 { isClean = false }
-                start = index + 1
+            while true {
+                let end = source.endOfPlainText(from: start)
+                append(contentsOf: UnsafeBufferPointer(rebasing: source[start..<end]))
+                guard end < source.count else { break }
+                append(escaped: source[end])
+                if source[end] == 0 { isClean = false }
+                start = end + 1
             }
-            append(contentsOf: UnsafeBufferPointer(rebasing: source[start...]))
             append(Self.quote)
             return isClean
         }
@@ -102,4 +101,31 @@ extension [UInt8] {
             append(UInt8(ascii: "}"))
         }
     }
+}
+
+extension UnsafeBufferPointer<UInt8> {
+    /// The first byte that cannot stand in a JSON string as it is: a quote, a backslash, a control character; or the
+    /// end. Looks at eight bytes at a time, as strings are most of what documents consist of.
+    func endOfPlainText(from start: Int) -> Int {
+        var index = start
+        let bytes = UnsafeRawBufferPointer(self)
+        while index + 8 <= count {
+            let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let quotes = word ^ (Self.ones &* UInt64(UInt8(ascii: "\"")))
+            let backslashes = word ^ (Self.ones &* UInt64(UInt8(ascii: "\\")))
+            // A byte less than n sets its high bit here; one that is zero is less than 1.
+            let found =
+                ((word &- Self.ones &* 0x20) & ~word)
+                | ((quotes &- Self.ones) & ~quotes)
+                | ((backslashes &- Self.ones) & ~backslashes)
+            guard found & (Self.ones &* 0x80) == 0 else { break }
+            index += 8
+        }
+        while index < count, self[index] >= 0x20, self[index] != UInt8(ascii: "\""), self[index] != UInt8(ascii: "\\") {
+            index += 1
+        }
+        return index
+    }
+
+    private static var ones: UInt64 { 0x0101_0101_0101_0101 }
 }

@@ -19,6 +19,18 @@ extension JSONDocument {
     }
 
     private func readOther<T: Decodable>(_ type: T.Type, at index: Int32) throws -> T {
+        if let value = try readOtherKnown(type, at: index) { return value }
+        do {
+            return try T(from: PortableDecoder(document: self, index: index))
+        } catch {
+            noteFailure(error, at: index)
+            throw error
+        }
+    }
+
+    /// Not inlined, to keep its locals out of the stack frames of nested values.
+    @inline(never)
+    private func readOtherKnown<T: Decodable>(_ type: T.Type, at index: Int32) throws -> T? {
         if T.self == Int64.self { return unsafeBitCast(try readInteger(Int64.self, at: index), to: T.self) }
         if T.self == Int32.self { return unsafeBitCast(try readInteger(Int32.self, at: index), to: T.self) }
         if T.self == Int16.self { return unsafeBitCast(try readInteger(Int16.self, at: index), to: T.self) }
@@ -37,12 +49,7 @@ extension JSONDocument {
         if T.self == UUID.self { return unsafeBitCast(try readUUID(at: index), to: T.self) }
         if T.self == URL.self { return unsafeBitCast(try readURL(at: index), to: T.self) }
         if T.self == JSONValue.self { return unsafeBitCast(value(at: index), to: T.self) }
-        do {
-            return try T(from: PortableDecoder(document: self, index: index))
-        } catch {
-            noteFailure(at: index)
-            throw error
-        }
+        return nil
     }
 
     private func readDate(at index: Int32) throws -> Date {

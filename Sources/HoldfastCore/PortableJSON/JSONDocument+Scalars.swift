@@ -110,6 +110,7 @@ extension JSONDocument {
 
     /// Contents of strings stay out of messages, because messages end in logs.
     func mismatch(_ type: Any.Type, _ expected: String, at index: Int32) -> DecodingError {
+        noteOwnFailure(at: index)
         let found =
             switch kind(at: index) {
             case .null: "null"
@@ -127,7 +128,8 @@ extension JSONDocument {
     }
 
     func corrupted(_ description: String, at index: Int32) -> DecodingError {
-        .dataCorrupted(DecodingError.Context(codingPath: path(to: index), debugDescription: description))
+        noteOwnFailure(at: index)
+        return .dataCorrupted(DecodingError.Context(codingPath: path(to: index), debugDescription: description))
     }
 }
 

@@ -9,8 +9,8 @@ final class JSONDocument {
     /// The text in UTF-8 and one zero byte behind it, which ends every scan without a bounds test.
     let bytes: [UInt8]
     let nodes: [JSONNode]
-    /// The innermost value whose `init(from:)` threw last.
-    private var failedNode: Int32?
+    /// Where the last error came from, and its type.
+    private var failure: (node: Int32, type: any Error.Type)?
 
     init(bytes: [UInt8], nodes: [JSONNode]) {
         self.bytes = bytes
@@ -118,16 +118,25 @@ extension JSONDocument {
         return nil
     }
 
-    /// Remembers where an error came from. The innermost value notes first and its containers keep its note; a note
-    /// from elsewhere is of an error that the type has caught, and is replaced.
-    func noteFailure(at index: Int32) {
+    /// Remembers where an error came from. The innermost value notes first and its containers keep its note. A note
+    /// from elsewhere, or of another type, is of an error that was caught, and is replaced.
+    func noteFailure(_ error: any Error, at index: Int32) {
         let place = index < 0 ? ~index : index
-        if let failedNode, failedNode >= place, failedNode < nodes[Int(place)].next { return }
-        failedNode = place
+        if let failure, failure.type == type(of: error),
+            failure.node >= place, failure.node < nodes[Int(place)].next
+        {
+            return
+        }
+        failure = (place, type(of: error))
+    }
+
+    /// For an error that is made here, and so replaces every earlier one.
+    func noteOwnFailure(at index: Int32) {
+        failure = (index < 0 ? ~index : index, DecodingError.self)
     }
 
     var failurePath: [any CodingKey] {
-        path(to: failedNode ?? 0)
+        path(to: failure?.node ?? 0)
     }
 }
 

@@ -27,6 +27,8 @@ extension JSONSink {
         return true
     }
 
+    /// Not inlined, to keep its locals out of the stack frames of nested values.
+    @inline(never)
     private func appendOtherKnown<T: Encodable>(_ value: T, depth: Int) throws -> Bool {
         if let value = exactly(value, as: Int64.self) {
             bytes.append(digits: value)
@@ -137,9 +139,5 @@ enum JSONRefusal: Error, CustomStringConvertible {
         case .secondValue: "second value written where one is allowed"
         case .staleContainer: "container used after its value was complete, or of another kind than its value"
         }
-    }
-
-    func error(_ value: Any, at path: [any CodingKey]) -> EncodingError {
-        .invalidValue(value, EncodingError.Context(codingPath: path, debugDescription: description))
     }
 }

@@ -7,33 +7,6 @@
 /// bytes. Nested containers and super encoders stay open for as long as the type likes and may be written in turns;
 /// each of them gets a sink of its own, and the parent keeps a hole that is filled at the end.
 final class JSONSink {
-    /// A value being written. What it becomes is decided by the container it asks for.
-    struct Scope {
-        enum Form {
-            case undecided, object, array, scalar
-        }
-
-        var id: Int32
-        var form = Form.undecided
-        var count = 0
-        /// How many containers are open around the value.
-        var depth: Int
-        var key: (any CodingKey)?
-    }
-
-    /// Names a scope. A container that outlives its value has a stale reference and can no longer write.
-    struct Reference {
-        var index: Int32
-        var id: Int32
-    }
-
-    /// What must outlast the failing value, shared by all sinks of one document.
-    final class Notes {
-        /// A mistake at a point where the protocols do not let us throw.
-        var misuse: EncodingError?
-        var failurePath: [any CodingKey] = []
-    }
-
     var bytes: [UInt8] = []
     private(set) var scopes: [Scope] = []
     private var holes: [(offset: Int, sink: JSONSink)] = []
@@ -63,7 +36,7 @@ final class JSONSink {
         do {
             try append(value, key: nil, depth: baseDepth)
         } catch let refusal as JSONRefusal {
-            throw refusal.error(value, at: [])
+            throw self.error(refusal, value, at: [])
         }
     }
 
@@ -180,7 +153,7 @@ extension JSONSink {
                 throw error
             }
         } catch let refusal as JSONRefusal {
-            throw refusal.error(value, at: path(to: reference))
+            throw error(refusal, value, at: path(to: reference))
         }
     }
 
@@ -251,7 +224,7 @@ extension JSONSink {
     ) throws {
         let index = Int(reference.index)
         guard isCurrent(reference), scopes[index].form == form else {
-            throw JSONRefusal.staleContainer.error(value, at: path(to: reference) + [key])
+            throw error(.staleContainer, value, at: path(to: reference) + [key])
         }
         let start = bytes.count
         let holeCount = holes.count
@@ -262,7 +235,7 @@ extension JSONSink {
         } catch {
             unwind(to: start, holeCount: holeCount, scope: reference)
             guard let refusal = error as? JSONRefusal else { throw error }
-            throw refusal.error(value, at: path(to: reference) + [key])
+            throw self.error(refusal, value, at: path(to: reference) + [key])
         }
     }
 
@@ -280,16 +253,26 @@ extension JSONSink {
         do {
             try value.encode(to: PortableEncoder(sink: self, scope: current))
         } catch {
-            noteFailure(at: path(to: current))
+            noteFailure(error, at: path(to: current))
             throw error
         }
         close(scopes.removeLast())
     }
 
-    /// The innermost value notes first and its containers keep its note; a note from elsewhere is of an error that
-    /// the type has caught, and is replaced.
-    private func noteFailure(at path: [any CodingKey]) {
-        if notes.failurePath.starts(with: path, by: { $0.stringValue == $1.stringValue }) { return }
-        notes.failurePath = path
+    /// The innermost value notes first and its containers keep its note. A note from elsewhere, or of another type,
+    /// is of an error that was caught, and is replaced.
+    private func noteFailure(_ error: any Error, at path: [any CodingKey]) {
+        if let failure = notes.failure, failure.type == type(of: error),
+            failure.path.starts(with: path, by: { $0.stringValue == $1.stringValue })
+        {
+            return
+        }
+        notes.failure = (path, type(of: error))
+    }
+
+    /// An error that is made here, and so replaces every earlier note.
+    private func error(_ refusal: JSONRefusal, _ value: Any, at path: [any CodingKey]) -> EncodingError {
+        notes.failure = (path, EncodingError.self)
+        return .invalidValue(value, EncodingError.Context(codingPath: path, debugDescription: refusal.description))
     }
 }

@@ -118,6 +118,7 @@ struct PortableKeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
 
     private func missing(_ key: Key) -> DecodingError {
+        document.noteOwnFailure(at: index)
         let context = DecodingError.Context(codingPath: codingPath, debugDescription: "required, but missing")
         return .keyNotFound(key, context)
     }
@@ -191,6 +192,7 @@ struct PortableUnkeyedDecoding: UnkeyedDecodingContainer {
 
     private func requiredElement(_ type: Any.Type) throws -> Int32 {
         guard !isAtEnd else {
+            document.noteOwnFailure(at: index)
             let context = DecodingError.Context(
                 codingPath: codingPath + [JSONIndexKey(currentIndex)],
                 debugDescription: "expected an element, found the end of the array"

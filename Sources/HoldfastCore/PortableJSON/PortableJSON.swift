@@ -33,10 +33,10 @@ package enum PortableJSON {
         sink.bytes.append(contentsOf: prefix.utf8)
         do {
             try sink.appendRoot(value)
-            if let misuse = sink.notes.misuse { throw misuse }
         } catch {
-            throw PortableJSONError(encoding: error, at: sink.notes.failurePath)
+            throw PortableJSONError(encoding: error, at: sink.notes.failure?.path ?? [])
         }
+        if let misuse = sink.notes.misuse { throw PortableJSONError(encoding: misuse, at: []) }
         var bytes = sink.finish()
         bytes.append(contentsOf: suffix.utf8)
         return String(decoding: bytes, as: UTF8.self)
@@ -60,7 +60,7 @@ package enum PortableJSON {
         try decode(type, from: text(of: value))
     }
 
-    /// Strict by RFC 8259; documents nested deeper than 512 levels are refused.
+    /// Strict by RFC 8259; documents nested deeper than 256 levels are refused.
     package static func parse(_ text: String) throws(PortableJSONError) -> JSONValue {
         try JSONParser.document(of: text).value(at: 0)
     }

@@ -78,7 +78,9 @@ extension PortableJSONError {
     /// A path that does not start at the root, because the type wrote its own or used another decoder inside, is
     /// taken as relative to the value that threw.
     private static func place(_ path: [any CodingKey], in outer: [any CodingKey]) -> [any CodingKey] {
-        path.starts(with: outer) { $0.stringValue == $1.stringValue } ? path : outer + path
+        if path.isEmpty { return outer }
+        let isOnTheWay = zip(path, outer).allSatisfy { $0.stringValue == $1.stringValue }
+        return isOnTheWay ? path : outer + path
     }
 
     /// `order.lines[3].price`; names that are not plain words are quoted: `prices["a.b"]`.
