@@ -71,7 +71,7 @@ final class ConnectionCore: Sendable {
         }
     }
 
-    /// Hands over a job; `accepted` learns its number before it can have finished.
+    /// Hands over a job; `accepted` learns its number, by which it can be cancelled.
     func submit(_ job: ConnectionJob, accepted: (Queue.JobID) -> Void = { _ in }) {
         switch queue.withLock({ $0.submit(job) }) {
         case .accepted(let id, let wake):
@@ -146,8 +146,10 @@ extension ConnectionCore {
                 )
             )
         )
-        end(serve(session))
-        // `session` is freed here, after which the server sees the connection closed.
+        let loss = serve(session)
+        // First, so that whoever waits for the end finds the server's side closing.
+        session.finish()
+        end(loss)
     }
 
     /// Works until the connection is closed (`nil`) or lost.

@@ -60,8 +60,6 @@ struct JobQueue<Job, Watcher> {
         if case .open = phase { true } else { false }
     }
 
-    var isClosing: Bool { !isOpen }
-
     mutating func submit(_ job: Job) -> Submission {
         switch phase {
         case .open:
