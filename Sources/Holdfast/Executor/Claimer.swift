@@ -52,22 +52,19 @@ final class Claimer: Sendable {
     func run() async {
         var failures = 0
         while !Task.isCancelled, !self.state.withLock({ $0.isStopped }) {
-            let demand = self.demand()
-            let now = ContinuousClock.now
-            let decision = self.state.withLock { state in
-                state.pacer.decide(
-                    now: now,
-                    freeSlots: demand.claimable,
-                    worthwhile: demand.worthwhile,
-                    backlog: state.planner.expectsBacklog
-                )
+            guard self.host.isOpen else {
+                // Joining wakes this loop; the limit only guards against a lost wake-up.
+                await self.wake.wait(until: .now.advanced(by: .seconds(1)))
+                continue
             }
+            let now = ContinuousClock.now
+            let (decision, demands, freeSlots) = self.decide(now: now)
             switch decision {
             case .wait(let moment):
                 await self.wake.wait(until: moment)
             case .claim:
                 do throws(PostgresError) {
-                    try await self.claim(demand)
+                    try await self.claim(demands, freeSlots: freeSlots)
                     failures = 0
                 } catch {
                     self.logger.warning("a claim failed; trying again", metadata: ["error": "\(error)"])
@@ -78,40 +75,38 @@ final class Claimer: Sendable {
         }
     }
 
-    private struct Demand {
-        var queues: [ClaimPlanner.Demand]
-        /// How many workflows a claim can take now.
-        var claimable: Int
-        /// From how many a claim is worth its statement while there is a backlog.
-        var worthwhile: Int
-    }
-
-    private func demand() -> Demand {
+    private func decide(
+        now: ContinuousClock.Instant
+    ) -> (ClaimPacer.Decision, demands: [ClaimPlanner.Demand], freeSlots: Int) {
         let (running, byQueue) = self.host.running.counts()
-        let queues = self.catalog.plain.map { row in
+        let demands = self.catalog.plain.map { row in
             ClaimPlanner.Demand(
                 queue: row.name,
                 workerConcurrency: row.workerConcurrency,
                 running: byQueue[row.name] ?? 0
             )
         }
-        let free = min(Self.batch, max(0, self.capacity - running))
-        func sum(_ values: [Int]) -> Int { values.reduce(0) { min($0 + min($1, Self.batch), Self.batch) } }
-        let room = sum(queues.map { $0.workerConcurrency.map { limit in max(0, limit) } ?? Self.batch })
-        return Demand(
-            queues: queues,
-            claimable: free,
-            worthwhile: max(1, min(Self.batch, self.capacity, room) / 2)
-        )
+        let freeSlots = min(Self.batch, max(0, self.capacity - running))
+        func sum(_ values: [Int]) -> Int { values.reduce(0) { min(Self.batch, $0 + min($1, Self.batch)) } }
+        let decision = self.state.withLock { state in
+            let backlog = state.planner.backlog(demands)
+            let limits = sum(backlog.map { $0.workerConcurrency ?? Self.batch })
+            return state.pacer.decide(
+                now: now,
+                freeSlots: backlog.isEmpty ? freeSlots : min(freeSlots, sum(backlog.map(\.room))),
+                worthwhile: max(1, min(self.capacity, limits) / 2),
+                backlog: !backlog.isEmpty
+            )
+        }
+        return (decision, demands, freeSlots)
     }
 
-    private func claim(_ demand: Demand) async throws(PostgresError) {
+    private func claim(_ demands: [ClaimPlanner.Demand], freeSlots: Int) async throws(PostgresError) {
         let jitter = Double.random(in: 0.9...1.1)
         let budgets = self.state.withLock { state in
             state.pacer.claiming(now: .now, jitter: jitter)
-            return state.planner.plan(demand.queues, freeSlots: demand.claimable)
+            return state.planner.plan(demands, freeSlots: freeSlots)
         }
-        // Without a token this process is no member; joining gives a hint.
         guard !budgets.isEmpty, let token = self.host.nextToken() else { return }
         let claimed = try await self.host.database.claim(
             budgets,

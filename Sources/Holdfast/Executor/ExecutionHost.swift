@@ -54,6 +54,9 @@ final class ExecutionHost: Sendable {
         self.running.closeAll(.selfFenced)
     }
 
+    /// Whether this process may own work.
+    var isOpen: Bool { self.tokens.withLock { $0 != nil } }
+
     func nextToken() -> String? { self.tokens.withLock { $0?.next() } }
 
     // MARK: Starts
