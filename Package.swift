@@ -76,6 +76,7 @@ let package = Package(
                 "Holdfast", "HoldfastCore", "HoldfastPostgres",
                 .product(name: "Logging", package: "swift-log"),
             ],
+            exclude: ["Fixtures"],
             swiftSettings: settings
         ),
     ]
