@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+extension HoldfastSchema {
+    /// Version 1: who runs, and who took over from whom.
+    static func membership(in schema: SchemaName) -> String {
+        """
+        -- One row per life of an executor. It stays after the end, because work of the dead is found through it.
+        CREATE TABLE \(schema).executors (
+          incarnation TEXT PRIMARY KEY,
+          executor_id TEXT NOT NULL,
+          application_name TEXT NOT NULL,
+          application_version TEXT NOT NULL,
+          state TEXT NOT NULL CHECK (state IN ('active', 'draining', 'stopped', 'dead')),
+          host TEXT NOT NULL,
+          pid INT4 NOT NULL,
+          capacity INT4 NOT NULL,
+          running INT4 NOT NULL DEFAULT 0,
+          lease_ms INT8 NOT NULL,
+          started_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+          renewed_at TIMESTAMPTZ NOT NULL,
+          lease_expires_at TIMESTAMPTZ NOT NULL,
+          lock_key INT8 NOT NULL,
+          -- pg_postmaster_start_time() when the lease session took its lock; NULL without a lease session. A session that
+          -- is gone proves a death only while this server still runs.
+          session_server_epoch TIMESTAMPTZ,
+          ended_at TIMESTAMPTZ,
+          ended_by TEXT,
+          end_reason TEXT CHECK (end_reason IN ('shutdown', 'lease_expired', 'session_lost', 'superseded')),
+          -- When the last of its work had been handed back.
+          reclaimed_at TIMESTAMPTZ
+        ) WITH (
+          -- Every executor renews its row each second. Half-empty pages and no index on what a renewal changes keep these
+          -- updates within their page (HOT); the absolute threshold makes autovacuum follow rows, not table size.
+          fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000
+        );
+
+        -- The predicates of these indexes name state and reclaimed_at, which renewals leave alone, so HOT holds.
+        -- The ring: each executor watches the next few living ones of its application in this order.
+        CREATE INDEX executors_alive ON \(schema).executors (application_name, incarnation)
+          WHERE state IN ('active', 'draining');
+        -- A new life of a slot looks for the former one, which it supersedes.
+        CREATE INDEX executors_slot ON \(schema).executors (application_name, executor_id)
+          WHERE state IN ('active', 'draining');
+        -- The few ended lives whose work must still be handed back, among all that ever ended.
+        CREATE INDEX executors_unreclaimed ON \(schema).executors (application_name, application_version)
+          WHERE state IN ('dead', 'stopped') AND reclaimed_at IS NULL;
+
+        -- One row per workflow that changed hands without its executor's consent.
+        CREATE TABLE \(schema).takeovers (
+          id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+          workflow_uuid TEXT NOT NULL,
+          from_executor_id TEXT NOT NULL,
+          from_incarnation TEXT NOT NULL,
+          by_executor_id TEXT NOT NULL,
+          by_incarnation TEXT NOT NULL,
+          application_version TEXT,
+          reason TEXT NOT NULL,
+          at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+        );
+        -- The history of one workflow.
+        CREATE INDEX takeovers_workflow ON \(schema).takeovers (workflow_uuid, id);
+        -- What happened lately, and what is old enough to be deleted.
+        CREATE INDEX takeovers_at ON \(schema).takeovers (at);
+        """
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+/// Holdfast's own schema: what the fleet knows about itself. Other SDKs never look into it, so it has its own numbering.
+enum HoldfastSchema {
+    static let knownVersion = 1
+    static let versionTable = "migrations"
+    static let relations: Set<String> = Set(layout(at: knownVersion).keys).union([versionTable])
+
+    /// The tables and columns of a version.
+    static func layout(at version: Int) -> [String: Set<String>] {
+        version < 1 ? [:] : firstLayout.mapValues { Set($0.split(separator: " ").map(String.init)) }
+    }
+
+    private static let firstLayout: [String: String] = [
+        "executors": """
+        incarnation executor_id application_name application_version state host pid capacity running lease_ms \
+        started_at renewed_at lease_expires_at lock_key session_server_epoch ended_at ended_by end_reason reclaimed_at
+        """,
+        "takeovers": """
+        id workflow_uuid from_executor_id from_incarnation by_executor_id by_incarnation application_version reason at
+        """,
+    ]
+
+    /// The statements that lead from a version to ``knownVersion``, to be run in one transaction.
+    ///
+    /// Each migration adds a row instead of changing one, so the table also tells when a database was migrated.
+    static func statements(after version: Int, in schema: SchemaName, schemaExists: Bool) -> String {
+        var parts: [String] = []
+        if version == 0 {
+            // Even IF NOT EXISTS asks for the privilege to create schemas, which the owner of a prepared one may lack.
+            if !schemaExists { parts.append("CREATE SCHEMA \(schema);") }
+            parts.append(
+                """
+                CREATE TABLE IF NOT EXISTS \(schema).\(versionTable) (
+                  version INT8 PRIMARY KEY,
+                  applied_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp());
+                """
+            )
+        }
+        for number in version + 1..<knownVersion + 1 {
+            parts.append(migration(number, in: schema))
+            parts.append("INSERT INTO \(schema).\(versionTable) (version) VALUES (\(number));")
+        }
+        return parts.joined(separator: "\n")
+    }
+
+    private static func migration(_ number: Int, in schema: SchemaName) -> String {
+        switch number {
+        case 1: membership(in: schema)
+        default: preconditionFailure("there is no migration \(number)")
+        }
+    }
+}
