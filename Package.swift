@@ -4,13 +4,18 @@
 
 import PackageDescription
 
-let settings: [SwiftSetting] = [
+var settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
+
+// `ops/test` sets this. It stays off for everyone else: a newer compiler's new warning must not break their builds.
+if Context.environment["HOLDFAST_STRICT"] == "1" {
+    settings.append(.treatAllWarnings(as: .error))
+}
 
 let package = Package(
     name: "holdfast",
@@ -70,11 +75,24 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(name: "HoldfastCoreTests", dependencies: ["HoldfastCore"], swiftSettings: settings),
+        // A process for the tests to kill.
+        .executableTarget(
+            name: "TestWorker",
+            dependencies: [
+                "Holdfast",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            path: "Tests/TestWorker",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "HoldfastTests",
             dependencies: [
-                "Holdfast", "HoldfastCore", "HoldfastPostgres",
+                "Holdfast", "HoldfastCore", "HoldfastPostgres", "TestWorker",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             exclude: ["Fixtures"],
             swiftSettings: settings

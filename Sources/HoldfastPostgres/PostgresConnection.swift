@@ -46,19 +46,15 @@ package final class PostgresConnection: Sendable {
         return connection
     }
 
-    /// Opens a session without a task to wait for it; `completion` is called on the connection's thread.
+    /// Opens a session without a task to wait for it; `completion` is called once, as a rule on the connection's
+    /// thread. Closing the core gives the attempt up.
     static func open(
+        _ core: ConnectionCore,
         _ configuration: PostgresConfiguration,
-        logger: Logger,
         completion: @escaping @Sendable (Result<PostgresConnection, PostgresError>) -> Void
     ) {
-        do throws(PostgresError) {
-            let core = try ConnectionCore(logger: logger, onNotification: nil)
-            core.start(configuration) { facts in
-                completion(facts.map { PostgresConnection(core: core, facts: $0) })
-            }
-        } catch {
-            completion(.failure(error))
+        core.start(configuration) { facts in
+            completion(facts.map { PostgresConnection(core: core, facts: $0) })
         }
     }
 
@@ -84,6 +80,7 @@ package final class PostgresConnection: Sendable {
     ///
     /// A query that finishes before the request reaches it returns its result.
     package func executeCancellable(_ query: PostgresQuery) async throws(PostgresError) -> PostgresResult {
+        guard !Task.isCancelled else { throw PostgresError(.cancelled, "cancelled before the query was sent") }
         let queries = [try EncodedQuery(query)]
         let pending = PendingJob()
         let result = await withTaskCancellationHandler {

@@ -18,7 +18,8 @@ package struct ClaimPlanner: Sendable {
             self.running = running
         }
 
-        var room: Int { self.workerConcurrency.map { max(0, $0 - self.running) } ?? .max }
+        /// How many more of its workflows may run here.
+        package var room: Int { self.workerConcurrency.map { max(0, $0 - self.running) } ?? .max }
     }
 
     package struct Budget: Sendable, Hashable {
@@ -36,8 +37,13 @@ package struct ClaimPlanner: Sendable {
 
     package init() {}
 
-    /// Whether the last claim left something behind on some queue.
+    /// Whether the last claim from some queue left something behind.
     package var expectsBacklog: Bool { !self.hot.isEmpty }
+
+    /// Those of the queues that have work waiting, as far as is known, and room for it here.
+    package func backlog(_ demands: [Demand]) -> [Demand] {
+        demands.filter { self.hot.contains($0.queue) && $0.room > 0 }
+    }
 
     /// Budgets whose sum is at most `freeSlots`. Queues without room are left out.
     package mutating func plan(_ demands: [Demand], freeSlots: Int) -> [Budget] {

@@ -19,9 +19,35 @@ extension LibPQSession {
         logger: Logger,
         interrupt: Int32
     ) throws(PostgresError) -> LibPQSession {
-        let secrets = try ConnectionSecrets(configuration.connectionString)
+        let string = try ConnectionString(configuration.connectionString)
+        var failures: [PostgresError] = []
+        for attempt in string.attempts {
+            do throws(PostgresError) {
+                return try connect(configuration, string, attempt, logger: logger, interrupt: interrupt)
+            } catch {
+                guard error.code == .connectionFailed else { throw error }
+                failures.append(error)
+            }
+        }
+        throw combined(failures)
+    }
+
+    /// One failure for several hosts: worth another try if that of any host is.
+    private static func combined(_ failures: [PostgresError]) -> PostgresError {
+        var error = failures.first(where: \.isTransient) ?? failures[0]
+        error.message = failures.map(\.message).joined(separator: "; ")
+        return error
+    }
+
+    private static func connect(
+        _ configuration: PostgresConfiguration,
+        _ string: ConnectionString,
+        _ attempt: ConnectionString.Attempt,
+        logger: Logger,
+        interrupt: Int32
+    ) throws(PostgresError) -> LibPQSession {
         let deadline = ContinuousClock.now + configuration.connectTimeout
-        guard let pointer = start(configuration) else {
+        guard let pointer = start(configuration, attempt) else {
             throw PostgresError(.connectionFailed, "out of memory")
         }
         let notices = NoticeSink(logger: logger)
@@ -29,24 +55,28 @@ extension LibPQSession {
         notices.attach(to: pointer)
         // Verbose messages carry the SQLSTATE, which libpq offers no other way to learn when a login fails.
         PQsetErrorVerbosity(pointer, PQERRORS_VERBOSE)
-        try session.establish(until: deadline, configuration, secrets, interrupt: interrupt)
+        try session.establish(until: deadline, configuration, string, interrupt: interrupt)
         PQsetErrorVerbosity(pointer, PQERRORS_DEFAULT)
         guard PQsetnonblocking(pointer, 1) == 0 else { throw session.connectionLost() }
         return session
     }
 
-    private static func start(_ configuration: PostgresConfiguration) -> OpaquePointer? {
-        let parameters: [(String, String)] = [
-            // Before the connection string: defaults which it may overrule. They find a peer that fell silent.
-            ("fallback_application_name", configuration.applicationName),
-            ("keepalives_idle", "15"),
-            ("keepalives_interval", "5"),
-            ("keepalives_count", "3"),
-            ("tcp_user_timeout", "30000"),
-            ("dbname", configuration.connectionString),
-            // After it: what the decoding relies on.
-            ("client_encoding", "UTF8"),
-        ]
+    private static func start(
+        _ configuration: PostgresConfiguration,
+        _ attempt: ConnectionString.Attempt
+    ) -> OpaquePointer? {
+        let parameters =
+            [
+                // Before the connection string: defaults which it may overrule. They find a peer that fell silent.
+                ("fallback_application_name", configuration.applicationName),
+                ("keepalives_idle", "15"),
+                ("keepalives_interval", "5"),
+                ("keepalives_count", "3"),
+                ("tcp_user_timeout", "30000"),
+                ("dbname", configuration.connectionString),
+                // After it: what the decoding relies on.
+                ("client_encoding", "UTF8"),
+            ] + attempt.overrides.map { ($0.key, $0.value) }
         let keywords = parameters.map { strdup($0.0) } + [nil]
         let values = parameters.map { strdup($0.1) } + [nil]
         defer {
@@ -58,10 +88,10 @@ extension LibPQSession {
     private func establish(
         until deadline: ContinuousClock.Instant,
         _ configuration: PostgresConfiguration,
-        _ secrets: ConnectionSecrets,
+        _ string: ConnectionString,
         interrupt: Int32
     ) throws(PostgresError) {
-        guard !isBroken else { throw connectionFailed(secrets) }
+        guard !isBroken else { throw connectionFailed(string) }
         var wanted = Int16(POLLOUT)
         while true {
             let left = deadline - .now
@@ -89,14 +119,14 @@ extension LibPQSession {
             case PGRES_POLLING_OK: return
             case PGRES_POLLING_READING: wanted = Int16(POLLIN)
             case PGRES_POLLING_WRITING: wanted = Int16(POLLOUT)
-            default: throw connectionFailed(secrets)
+            default: throw connectionFailed(string)
             }
         }
     }
 
-    private func connectionFailed(_ secrets: ConnectionSecrets) -> PostgresError {
+    private func connectionFailed(_ string: ConnectionString) -> PostgresError {
         let report = LoginReport(String(cString: PQerrorMessage(pointer)))
-        let message = secrets.redact(report.message)
+        let message = string.redact(report.message)
         // libpq checks the values of its options only here.
         let isConfiguration = message.hasPrefix("invalid ") || message.hasPrefix("could not match ")
         return PostgresError(

@@ -14,6 +14,7 @@ import Glibc
 /// Owns a `PGconn`. Not `Sendable`: it is made, used and freed on its connection's thread.
 final class LibPQSession {
     let pointer: OpaquePointer
+    private var isFinished = false
     let notices: NoticeSink
     var statements: StatementCache
     let preparesStatements: Bool
@@ -27,6 +28,13 @@ final class LibPQSession {
     }
 
     deinit {
+        finish()
+    }
+
+    /// Says goodbye to the server and frees the connection, which must not be used any more.
+    func finish() {
+        guard !isFinished else { return }
+        isFinished = true
         PQfinish(pointer)
     }
 

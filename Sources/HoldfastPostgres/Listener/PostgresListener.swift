@@ -26,6 +26,7 @@ package final class PostgresListener: Sendable {
     private let opening: [PostgresQuery]
     private let logger: Logger
     private let current = Mutex<PostgresConnection?>(nil)
+    private let overflow = Mutex(ListenerOverflow())
 
     /// - Parameters:
     ///   - channels: What to listen to, taken literally.
@@ -104,7 +105,17 @@ package final class PostgresListener: Sendable {
     }
 
     private func emit(_ event: Event) {
-        continuation.yield(event)
+        let result = continuation.yield(event)
+        let needsReminder = overflow.withLock { overflow in
+            switch result {
+            case .dropped(.notification): overflow.dropped(isReminder: false)
+            case .dropped: overflow.dropped(isReminder: true)
+            default: overflow.enqueued()
+            }
+        }
+        guard needsReminder, let connection = current.withLock({ $0 }) else { return }
+        // What this one displaces is older than it, so the reader who comes to it misses nothing.
+        continuation.yield(.connected(backendPID: connection.backendPID))
     }
 
     private static func quoted(_ identifier: String) -> String {

@@ -151,6 +151,10 @@ struct PoolMachine<Connection, Waiter> {
         return effects
     }
 
+    var isOpen: Bool {
+        if case .open = phase { true } else { false }
+    }
+
     var isClosed: Bool {
         if case .closed = phase { true } else { false }
     }

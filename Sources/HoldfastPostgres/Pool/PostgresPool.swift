@@ -15,7 +15,9 @@ package final class PostgresPool: Sendable {
 
     private struct State {
         var machine: Machine
-        var lastWaiter: Machine.WaiterID = 0
+        var lastID: UInt64 = 0
+        /// Connections being made; a closed pool does not wait for a host that does not answer.
+        var attempts: [UInt64: ConnectionCore] = [:]
         var closing: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -36,6 +38,11 @@ package final class PostgresPool: Sendable {
         state = Mutex(State(machine: Machine(limit: size)))
     }
 
+    /// How many connections are idle, lent and being made, and how many callers wait for one.
+    package var counts: (idle: Int, lent: Int, beingMade: Int, waiting: Int) {
+        state.withLock { $0.machine.counts }
+    }
+
     /// Lends a connection to `body`. What `body` throws comes out unchanged; failing to get a connection throws a
     /// ``PostgresError``. A connection with an open transaction is not lent again but closed.
     package func withConnection<R: Sendable>(_ body: (PostgresConnection) async throws -> R) async throws -> R {
@@ -51,6 +58,13 @@ package final class PostgresPool: Sendable {
         return try await connection.execute(query)
     }
 
+    /// Runs one query on any connection, and asks the server to stop it when the calling task is cancelled.
+    package func executeCancellable(_ query: PostgresQuery) async throws(PostgresError) -> PostgresResult {
+        let connection = try await acquire()
+        defer { release(connection) }
+        return try await connection.executeCancellable(query)
+    }
+
     /// Runs all queries on any connection in one round trip and one implicit transaction.
     package func pipeline(_ queries: [PostgresQuery]) async throws(PostgresError) -> [PostgresResult] {
         let connection = try await acquire()
@@ -60,7 +74,11 @@ package final class PostgresPool: Sendable {
 
     /// Refuses new work, fails those who wait, waits for the connections in use to come back, and closes them all.
     package func close() async {
-        perform(state.withLock { $0.machine.close() })
+        let (effects, attempts) = state.withLock { state in
+            (state.machine.close(), state.attempts.values)
+        }
+        perform(effects)
+        for core in attempts { core.close() }
         await withCheckedContinuation { continuation in
             let isClosed = state.withLock { state in
                 if !state.machine.isClosed { state.closing.append(continuation) }
@@ -71,10 +89,7 @@ package final class PostgresPool: Sendable {
     }
 
     func acquire() async throws(PostgresError) -> PostgresConnection {
-        let id = state.withLock { state in
-            state.lastWaiter += 1
-            return state.lastWaiter
-        }
+        let id = newID()
         let deadline = ContinuousClock.now + checkoutTimeout
         let result: Result<PostgresConnection, PostgresError> = await withTaskCancellationHandler {
             await withCheckedContinuation { waiter in
@@ -121,15 +136,39 @@ package final class PostgresPool: Sendable {
         }
     }
 
+    private func newID() -> UInt64 {
+        state.withLock { state in
+            state.lastID += 1
+            return state.lastID
+        }
+    }
+
     private func connect() {
-        PostgresConnection.open(configuration, logger: logger) { [self] result in
-            switch result {
-            case .success(let connection):
-                perform(state.withLock { $0.machine.connected(connection) })
-            case .failure(let error):
-                logger.debug("a pool connection could not be made", metadata: ["error": "\(error)"])
-                perform(state.withLock { $0.machine.connectFailed(error) })
+        let core: ConnectionCore
+        do throws(PostgresError) {
+            core = try ConnectionCore(logger: logger, onNotification: nil)
+        } catch {
+            perform(state.withLock { $0.machine.connectFailed(error) })
+            return
+        }
+        let id = newID()
+        let isOpen = state.withLock { state in
+            state.attempts[id] = core
+            return state.machine.isOpen
+        }
+        if !isOpen { core.close() }
+        PostgresConnection.open(core, configuration) { [self] result in
+            let effects = state.withLock { state in
+                state.attempts[id] = nil
+                return switch result {
+                case .success(let connection): state.machine.connected(connection)
+                case .failure(let error): state.machine.connectFailed(error)
+                }
             }
+            if case .failure(let error) = result {
+                logger.debug("a pool connection could not be made", metadata: ["error": "\(error)"])
+            }
+            perform(effects)
         }
     }
 

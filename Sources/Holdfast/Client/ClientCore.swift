@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastPostgres
+import Logging
+import Synchronization
+
+/// What a client is made of; an executor shares it with its own client.
+final class ClientCore: Sendable {
+    let database: SystemDatabase
+    let writer: CheckpointWriter
+    let outcomes: OutcomeWatcher
+    let notifier: QueueNotifier
+    let applicationName: String?
+    let limits: PayloadLimits
+    /// The channel on which queues with new work are announced.
+    let channel: String
+    let logger: Logger
+    private let host = Mutex<ExecutionHost?>(nil)
+
+    init(
+        database configuration: DatabaseConfiguration,
+        applicationName: String?,
+        connectionName: String,
+        limits: PayloadLimits,
+        retries: Bool,
+        logger: Logger
+    ) throws(HoldfastError) {
+        try configuration.validate()
+        let names = try configuration.names()
+        let pool = PostgresPool(
+            configuration.statements(applicationName: connectionName),
+            size: configuration.poolSize,
+            logger: logger
+        )
+        let database = SystemDatabase(pool: pool, names: names, logger: logger)
+        // Two fleets may share a database under different schemas, and channels belong to the database.
+        self.channel = "holdfast_work:\(configuration.ownSchema.prefix(40))"
+        self.database = database
+        self.writer = CheckpointWriter(
+            database: database,
+            applicationName: applicationName,
+            retries: retries,
+            logger: logger
+        )
+        self.outcomes = OutcomeWatcher(database: database, logger: logger)
+        self.notifier = QueueNotifier(database: database, channel: self.channel, logger: logger)
+        self.applicationName = applicationName
+        self.limits = limits
+        self.logger = logger
+    }
+
+    /// Workflows that the client starts directly run in this host from now on.
+    func attach(_ host: ExecutionHost) { self.host.withLock { $0 = host } }
+
+    var attachedHost: ExecutionHost? { self.host.withLock { $0 } }
+
+    func close() async {
+        await self.notifier.close()
+        self.host.withLock { $0 = nil }
+        await self.database.close()
+    }
+}

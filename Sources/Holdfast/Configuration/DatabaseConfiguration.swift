@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastPostgres
+
+/// Where the system database is.
+public struct DatabaseConfiguration: Sendable {
+    /// A Postgres URL or keyword/value string, as libpq takes it; several hosts are allowed.
+    public var url: String
+    /// A way past a connection pooler, for the lease session and notifications. Default: `url`, unless it is `pooled`.
+    public var directURL: String?
+    /// Whether `url` leads to a pooler in transaction mode, such as PgBouncer: then no statement is prepared, and without a
+    /// `directURL` there is neither a lease session nor a notification. Default: false.
+    public var isPooled: Bool
+    /// The schema of the shared data model. Default: `dbos`.
+    public var schema: String
+    /// The schema of Holdfast's own tables. Default: `holdfast`.
+    public var ownSchema: String
+    /// How many connections are opened at most. Default: 8.
+    public var poolSize: Int
+
+    /// Makes a configuration.
+    public init(
+        url: String,
+        directURL: String? = nil,
+        isPooled: Bool = false,
+        schema: String = "dbos",
+        ownSchema: String = "holdfast",
+        poolSize: Int = 8
+    ) {
+        self.url = url
+        self.directURL = directURL
+        self.isPooled = isPooled
+        self.schema = schema
+        self.ownSchema = ownSchema
+        self.poolSize = poolSize
+    }
+
+    func validate() throws(HoldfastError) {
+        guard !self.url.allSatisfy(\.isWhitespace) else {
+            throw HoldfastError(
+                .invalidConfiguration,
+                "the database URL is blank; give a URL such as postgresql://host/name"
+            )
+        }
+        guard self.poolSize >= 2 else {
+            throw HoldfastError(.invalidConfiguration, "poolSize is \(self.poolSize); it must be 2 or more")
+        }
+        guard self.schema != self.ownSchema else {
+            throw HoldfastError(
+                .invalidConfiguration,
+                "schema and ownSchema are both '\(self.schema)'; Holdfast's own tables need a schema of their own"
+            )
+        }
+    }
+
+    func names() throws(HoldfastError) -> SchemaNames {
+        do { return try SchemaNames(dbos: self.schema, holdfast: self.ownSchema) } catch {
+            throw HoldfastError(.invalidConfiguration, "\(error)", underlying: error)
+        }
+    }
+
+    /// The connections for statements.
+    func statements(applicationName: String) -> PostgresConfiguration {
+        var configuration = PostgresConfiguration(self.url, applicationName: applicationName)
+        configuration.preparesStatements = !self.isPooled
+        return configuration
+    }
+
+    /// The connection for the lease session and notifications; `nil` when there is no way to have one.
+    func session(applicationName: String) -> PostgresConfiguration? {
+        guard let url = self.directURL ?? (self.isPooled ? nil : self.url) else { return nil }
+        return PostgresConfiguration(url, applicationName: applicationName)
+    }
+}

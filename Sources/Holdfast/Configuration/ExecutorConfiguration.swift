@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastCore
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+extension HoldfastExecutor {
+    /// How an executor runs. Only the application's name and the database are required.
+    public struct Configuration: Sendable {
+        /// The application: 3 to 256 lower-case letters, digits, `-` and `_`. Work, queues and versions belong to it.
+        public var applicationName: String
+        /// Where the system database is.
+        public var database: DatabaseConfiguration
+        /// The slot: unique among live executors. Give a name that is stable across restarts (a host, a StatefulSet's
+        /// ordinal), and the successor takes over at once. Default: host, process and chance.
+        public var executorID: ExecutorID?
+        /// The version of the code. Work keeps the version that started it. Default: a digest of the executable.
+        public var applicationVersion: String?
+        /// How many workflows run here at once. Default: 256.
+        public var maxConcurrentWorkflows = 256
+        /// How often queues are looked at when no notification arrives. Default: 1 s.
+        public var pollInterval: Duration = .seconds(1)
+        /// Which queues are claimed from. Default: all of the application's.
+        public var queueSelection: QueueSelection = .all
+        /// How often the lease is renewed. Default: 1 s.
+        public var heartbeat: Duration = .seconds(1)
+        /// After how long without a renewal the executor stops its work by itself. It must be less than `lease`: then it has
+        /// stopped before anybody may take over. Default: 7 s.
+        public var selfStop: Duration = .seconds(7)
+        /// After how long without a renewal peers take over. Default: 10 s.
+        public var lease: Duration = .seconds(10)
+        /// How long running steps may take to reach their checkpoint when the executor shuts down. Default: 30 s.
+        public var shutdownGracePeriod: Duration = .seconds(30)
+        /// How large inputs and results may be.
+        public var payloadLimits = PayloadLimits()
+        /// Whether the schema is created and upgraded at the start; otherwise it is only checked. Default: true.
+        public var migrates = true
+
+        /// Makes a configuration with the defaults.
+        public init(applicationName: String, database: DatabaseConfiguration) {
+            self.applicationName = applicationName
+            self.database = database
+        }
+
+        func validate() throws(HoldfastError) {
+            try Self.validate(applicationName: self.applicationName)
+            try self.database.validate()
+            try self.require(self.maxConcurrentWorkflows >= 1, "maxConcurrentWorkflows must be 1 or more")
+            try self.require(self.pollInterval >= .milliseconds(10), "pollInterval must be 10 ms or more")
+            try self.require(self.heartbeat >= .milliseconds(50), "heartbeat must be 50 ms or more")
+            try self.require(self.heartbeat < self.selfStop, "heartbeat must be less than selfStop")
+            try self.require(
+                self.selfStop < self.lease,
+                "selfStop must be less than lease, or a peer could take over before this executor has stopped"
+            )
+            try self.require(self.shutdownGracePeriod >= .zero, "shutdownGracePeriod must not be negative")
+            try self.require(self.payloadLimits.maxBytes >= 1, "payloadLimits.maxBytes must be 1 or more")
+            if let id = self.executorID {
+                try self.require(!id.isBlank, "executorID is blank; leave it out or name it")
+            }
+            if let version = self.applicationVersion {
+                try self.require(
+                    !version.allSatisfy(\.isWhitespace),
+                    "applicationVersion is blank; leave it out or name it"
+                )
+            }
+        }
+
+        private func require(_ condition: Bool, _ rule: String) throws(HoldfastError) {
+            guard condition else { throw HoldfastError(.invalidConfiguration, rule) }
+        }
+
+        static func validate(applicationName: String) throws(HoldfastError) {
+            let isAllowed = applicationName.utf8.allSatisfy { byte in
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                    || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+            }
+            guard isAllowed, (3...256).contains(applicationName.utf8.count) else {
+                throw HoldfastError(
+                    .invalidConfiguration,
+                    "applicationName '\(applicationName)' must have 3 to 256 characters of a-z, 0-9, '-' and '_'"
+                )
+            }
+        }
+
+        func identity() throws(HoldfastError) -> ExecutorIdentity {
+            var version = self.applicationVersion ?? ""
+            if version.isEmpty { version = try ExecutableDigest.ofThisProcess() }
+            return ExecutorIdentity(
+                applicationName: self.applicationName,
+                applicationVersion: version,
+                executorID: self.executorID
+                    ?? ExecutorID("\(HostName.current)-\(HostName.processID)-\(Incarnation().text.prefix(6))")
+            )
+        }
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastCore
+import HoldfastPostgres
+import Logging
+import Synchronization
+
+/// The one claimer of a process: it claims for all plain queues in one statement, as much as there is room for.
+final class Claimer: Sendable {
+    /// The most workflows one claim takes, so that no executor hoards a backlog.
+    static let batch = 200
+
+    private struct State {
+        var planner = ClaimPlanner()
+        var pacer: ClaimPacer
+        var isStopped = false
+    }
+
+    private let host: ExecutionHost
+    private let catalog: QueueCatalog
+    private let capacity: Int
+    private let logger: Logger
+    private let state: Mutex<State>
+    private let wake = WakeSignal()
+
+    init(host: ExecutionHost, catalog: QueueCatalog, capacity: Int, pollInterval: Duration) {
+        self.host = host
+        self.catalog = catalog
+        self.capacity = capacity
+        self.logger = host.logger
+        self.state = Mutex(State(pacer: ClaimPacer(pollInterval: pollInterval)))
+    }
+
+    /// Work has arrived, or this process may claim again.
+    func hint() {
+        self.state.withLock { $0.pacer.hint() }
+        self.wake.wake()
+    }
+
+    /// A slot is free; worth knowing only while work is known to wait.
+    func slotFreed() {
+        if self.state.withLock({ $0.planner.expectsBacklog }) { self.wake.wake() }
+    }
+
+    /// No claim begins any more.
+    func stop() {
+        self.state.withLock { $0.isStopped = true }
+        self.wake.wake()
+    }
+
+    func run() async {
+        var failures = 0
+        while !Task.isCancelled, !self.state.withLock({ $0.isStopped }) {
+            guard self.host.isOpen else {
+                // Joining wakes this loop; the limit only guards against a lost wake-up.
+                await self.wake.wait(until: .now.advanced(by: .seconds(1)))
+                continue
+            }
+            let now = ContinuousClock.now
+            let (decision, demands, freeSlots) = self.decide(now: now)
+            switch decision {
+            case .wait(let moment):
+                await self.wake.wait(until: moment)
+            case .claim:
+                do throws(PostgresError) {
+                    try await self.claim(demands, freeSlots: freeSlots)
+                    failures = 0
+                } catch {
+                    self.logger.warning("a claim failed; trying again", metadata: ["error": "\(error)"])
+                    await self.wake.wait(until: now.advanced(by: Backoff.database.delay(attempt: failures)))
+                    failures += 1
+                }
+            }
+        }
+    }
+
+    private func decide(
+        now: ContinuousClock.Instant
+    ) -> (ClaimPacer.Decision, demands: [ClaimPlanner.Demand], freeSlots: Int) {
+        let (running, byQueue) = self.host.running.counts()
+        let demands = self.catalog.plain.map { row in
+            ClaimPlanner.Demand(
+                queue: row.name,
+                workerConcurrency: row.workerConcurrency,
+                running: byQueue[row.name] ?? 0
+            )
+        }
+        let freeSlots = min(Self.batch, max(0, self.capacity - running))
+        func sum(_ values: [Int]) -> Int { values.reduce(0) { min(Self.batch, $0 + min($1, Self.batch)) } }
+        let decision = self.state.withLock { state in
+            let backlog = state.planner.backlog(demands)
+            let limits = sum(backlog.map { $0.workerConcurrency ?? Self.batch })
+            return state.pacer.decide(
+                now: now,
+                freeSlots: backlog.isEmpty ? freeSlots : min(freeSlots, sum(backlog.map(\.room))),
+                worthwhile: max(1, min(self.capacity, limits) / 2),
+                backlog: !backlog.isEmpty
+            )
+        }
+        return (decision, demands, freeSlots)
+    }
+
+    private func claim(_ demands: [ClaimPlanner.Demand], freeSlots: Int) async throws(PostgresError) {
+        let jitter = Double.random(in: 0.9...1.1)
+        let budgets = self.state.withLock { state in
+            state.pacer.claiming(now: .now, jitter: jitter)
+            return state.planner.plan(demands, freeSlots: freeSlots)
+        }
+        guard !budgets.isEmpty, let token = self.host.nextToken() else { return }
+        let claimed = try await self.host.database.claim(
+            budgets,
+            scope: ClaimScope(
+                executorID: self.host.identity.executorID.rawValue,
+                applicationName: self.host.identity.applicationName,
+                applicationVersion: self.host.identity.applicationVersion,
+                workflowNames: self.host.registry.names
+            ),
+            token: token,
+            now: epochMillisecondsNow()
+        )
+        var counts: [String: Int] = [:]
+        for work in claimed { counts[work.queue ?? "", default: 0] += 1 }
+        self.state.withLock { $0.planner.claimed(counts, budgets: budgets) }
+        for work in claimed { self.host.launch(work, token: token) }
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastCore
+import HoldfastPostgres
+import Logging
+import Synchronization
+
+/// The place where executions run: what they share with their process.
+final class ExecutionHost: Sendable {
+    let database: SystemDatabase
+    let writer: CheckpointWriter
+    let outcomes: OutcomeWatcher
+    let notifier: QueueNotifier
+    let registry: WorkflowRegistry
+    let running: RunningWorkflows
+    let identity: ExecutorIdentity
+    let limits: PayloadLimits
+    let metrics: ExecutorMetrics
+    let logger: Logger
+    /// The tokens of the present incarnation; `nil` while this process is no member of the fleet and must own nothing.
+    private let tokens = Mutex<TokenSequence?>(nil)
+
+    init(
+        core: ClientCore,
+        registry: WorkflowRegistry,
+        running: RunningWorkflows,
+        identity: ExecutorIdentity,
+        metrics: ExecutorMetrics
+    ) {
+        self.database = core.database
+        self.writer = core.writer
+        self.outcomes = core.outcomes
+        self.notifier = core.notifier
+        self.limits = core.limits
+        self.logger = core.logger
+        self.registry = registry
+        self.running = running
+        self.identity = identity
+        self.metrics = metrics
+    }
+
+    // MARK: Membership
+
+    /// The process is a member: it may own work under tokens of this incarnation.
+    func open(_ incarnation: Incarnation) {
+        self.tokens.withLock { $0 = TokenSequence(incarnation: incarnation) }
+    }
+
+    /// The process must assume that it is taken for dead: it gives up what it runs and writes nothing more of it.
+    func fence() {
+        self.tokens.withLock { $0 = nil }
+        self.writer.fence()
+        self.running.closeAll(.selfFenced)
+    }
+
+    /// Whether this process may own work.
+    var isOpen: Bool { self.tokens.withLock { $0 != nil } }
+
+    func nextToken() -> String? { self.tokens.withLock { $0?.next() } }
+
+    // MARK: Starts
+
+    /// The row of a workflow that this process starts or enqueues.
+    ///
+    /// Without a queue it runs here at once if it can; otherwise it waits on the internal queue for an executor that can.
+    func row(
+        id: WorkflowID,
+        name: WorkflowName,
+        input: some Encodable,
+        queue: QueueName?,
+        timeout: Duration?,
+        delay: Duration?,
+        priority: Int
+    ) throws -> StartRow {
+        var row = try StartRow(
+            id: id,
+            name: name,
+            input: input,
+            timeout: timeout,
+            delay: delay,
+            priority: priority,
+            queue: queue,
+            limits: self.limits
+        )
+        row.applicationName = self.identity.applicationName
+        row.applicationVersion = self.identity.applicationVersion
+        row.executorID = self.identity.executorID.rawValue
+        if queue == nil, self.registry.workflows[name.rawValue] != nil, let token = self.nextToken() {
+            row.startHere(token: token, now: epochMillisecondsNow())
+        }
+        return row
+    }
+
+    /// A row was stored: run it here if it is ours to run, or tell the others.
+    func started(_ row: StartRow, stored: StoredWorkflow) {
+        guard stored.isOurs else { return }
+        if row.status == .pending {
+            self.launch(
+                ClaimedWorkflow(
+                    workflowID: row.workflowID,
+                    name: row.name,
+                    queue: nil,
+                    inputs: row.inputs,
+                    recoveryAttempts: 1,
+                    deadline: row.deadline,
+                    hasCheckpoints: false
+                ),
+                token: row.creatorToken
+            )
+        } else if row.status == .enqueued, let queue = row.queue {
+            self.notifier.notify([queue])
+        }
+    }
+
+    func encode(_ value: some Encodable, of culprit: String) throws -> String {
+        let text: String
+        do throws(PortableJSONError) {
+            text = try PortableJSON.encode(value)
+        } catch {
+            throw HoldfastError(
+                .unencodable,
+                "\(culprit): its result cannot be written as JSON: \(error)",
+                underlying: error
+            )
+        }
+        try self.limits.check(text, of: culprit)
+        return text
+    }
+
+    /// Repeats a read until the database answers.
+    func retrying<R: Sendable>(
+        _ what: String,
+        _ operation: (SystemDatabase) async throws(PostgresError) -> R
+    ) async throws -> R {
+        var attempt = 0
+        while true {
+            do throws(PostgresError) {
+                return try await operation(self.database)
+            } catch  where error.isTransient {
+                self.logger.warning("\(what) failed; trying again", metadata: ["error": "\(error)"])
+            } catch {
+                throw HoldfastError(error, doing: what)
+            }
+            try await Task.sleep(for: Backoff.database.delay(attempt: attempt))
+            attempt += 1
+        }
+    }
+}
+
+/// Who an executor is.
+struct ExecutorIdentity: Sendable {
+    var applicationName: String
+    var applicationVersion: String
+    var executorID: ExecutorID
+}

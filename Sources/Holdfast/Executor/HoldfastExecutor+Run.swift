@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastCore
+import HoldfastPostgres
+import Logging
+import ServiceLifecycle
+
+extension HoldfastExecutor {
+    /// Runs the executor until a graceful shutdown or the task's cancellation.
+    ///
+    /// 1. The system database is created, upgraded or checked, the version and the queues are registered.
+    /// 2. The process joins the fleet; from now on it claims, runs and watches.
+    /// 3. On a graceful shutdown it claims nothing more, running steps reach their checkpoint within the grace period, and
+    ///    every workflow that is not finished goes back to its queue. A cancelled task skips the grace period.
+    ///
+    /// While the database cannot be reached it keeps trying and says why in the log.
+    ///
+    /// - Throws: ``HoldfastError`` when it is called twice, when the database's layout cannot be used, when the version's name
+    ///   belongs to another application, and when a newer process takes over the slot.
+    public func run() async throws {
+        guard self.life.begin() else {
+            throw HoldfastError(.alreadyRunning, "run() was called twice; make a new executor instead")
+        }
+        defer { self.life.end() }
+        do {
+            try await self.prepare()
+        } catch {
+            await self.core.close()
+            throw error
+        }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.membership.run() }
+            group.addTask { await self.reclaimer.run() }
+            group.addTask { await self.housekeeper.run() }
+            group.addTask { await self.claimer.run() }
+            self.life.ready()
+            await self.untilStopped()
+            await self.drain()
+            group.cancelAll()
+        }
+        await self.leave()
+        if self.life.isReplaced {
+            throw HoldfastError(
+                .notRunning,
+                "slot '\(self.host.identity.executorID)' was taken by a newer process; give each live executor its own "
+                    + "executorID"
+            )
+        }
+    }
+
+    /// Waits until the executor claims and runs work.
+    ///
+    /// - Throws: ``HoldfastError`` when `run()` ended before.
+    public func waitUntilReady() async throws {
+        guard await self.life.untilReady() else {
+            throw HoldfastError(.notRunning, "the executor ended before it was ready; the error of run() says why")
+        }
+    }
+
+    // MARK: Starting
+
+    private func prepare() async throws {
+        let identity = self.host.identity
+        try await self.insist("preparing the system database") {
+            let migrator = Migrator(
+                configuration: self.configuration.database.session(applicationName: "holdfast-migrate")
+                    ?? self.configuration.database.statements(applicationName: "holdfast-migrate"),
+                names: self.core.database.names,
+                logger: self.logger
+            )
+            let report = try await self.configuration.migrates ? migrator.migrate() : migrator.verify()
+            self.logger.debug("the system database is ready", metadata: ["report": "\(report)"])
+        }
+        try await self.insist("registering the version and the queues") {
+            let (owner, latest) = try await self.host.database.registerVersion(
+                identity.applicationVersion,
+                applicationName: identity.applicationName
+            )
+            guard owner == nil || owner == identity.applicationName else {
+                throw HoldfastError(
+                    .invalidConfiguration,
+                    "version '\(identity.applicationVersion)' belongs to application '\(owner ?? "")'; version names are "
+                        + "unique in a system database, so give this one another name"
+                )
+            }
+            let isLatest = latest == nil || latest == identity.applicationVersion
+            if !isLatest {
+                self.logger.notice(
+                    "this is not the latest version; work without a version goes to the latest",
+                    metadata: ["version": "\(identity.applicationVersion)", "latest": "\(latest ?? "")"]
+                )
+            }
+            for queue in self.queues { try await self.register(queue, overwrites: isLatest) }
+            try await self.catalog.refresh()
+        }
+        try await self.insist("joining the fleet") { try await self.membership.join() }
+    }
+
+    private func register(_ queue: Queue, overwrites: Bool) async throws {
+        let identity = self.host.identity
+        let owner = try await self.host.database.registerQueue(
+            queue,
+            applicationName: identity.applicationName,
+            overwrites: overwrites
+        )
+        guard owner == identity.applicationName else {
+            throw HoldfastError(
+                .invalidConfiguration,
+                "queue '\(queue.name)' belongs to application '\(owner ?? "")'; choose another name"
+            )
+        }
+    }
+
+    /// Repeats until the database answers; anything but trouble with the connection is thrown.
+    private func insist(_ what: String, _ operation: () async throws -> Void) async throws {
+        var attempt = 0
+        while true {
+            do {
+                return try await operation()
+            } catch let error as PostgresError where error.isTransient {
+                self.logger.warning(
+                    "\(what): the database cannot be reached; trying again",
+                    metadata: ["error": "\(error)", "attempt": "\(attempt + 1)"]
+                )
+            } catch let error as PostgresError {
+                throw HoldfastError(error, doing: what)
+            } catch let error as MigrationError {
+                throw HoldfastError(.schema, error.message, underlying: error)
+            }
+            let delay = Backoff.database.delay(attempt: attempt)
+            try await cancelWhenGracefulShutdown { try await Task.sleep(for: delay) }
+            attempt += 1
+        }
+    }
+
+    // MARK: Stopping
+
+    private func untilStopped() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await gracefulShutdown() }
+            group.addTask { await self.life.stop.wait() }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func drain() async {
+        let grace = Task.isCancelled || self.life.isReplaced ? .zero : self.configuration.shutdownGracePeriod
+        self.logger.info("shutting down", metadata: ["running": "\(self.host.running.count)", "grace": "\(grace)"])
+        self.claimer.stop()
+        self.membership.beginDrain()
+        self.host.running.beginDrain(.shutdown)
+        await self.untilIdle(within: grace)
+        self.host.running.closeAll(.shutdown)
+        // Code that does not react to cancellation is left behind; its workflow is handed back, its writes are refused.
+        await self.untilIdle(within: .seconds(1))
+    }
+
+    private func untilIdle(within limit: Duration) async {
+        // Its own task, because this one may be cancelled already; it is awaited right here and ends in time by itself.
+        await Task {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.host.running.untilIdle() }
+                group.addTask { try? await Task.sleep(for: limit) }
+                await group.next()
+                group.cancelAll()
+            }
+        }.value
+    }
+
+    private func leave() async {
+        do throws(PostgresError) {
+            if let member = self.membership.member {
+                let queues = try await self.host.database.handBackAll(member)
+                self.host.notifier.notify(queues)
+                try await self.host.database.leave(member.incarnation, executorID: member.executorID)
+            }
+        } catch {
+            self.logger.warning("left without saying so; peers will notice", metadata: ["error": "\(error)"])
+        }
+        await self.core.close()
+        self.logger.info("stopped")
+    }
+}

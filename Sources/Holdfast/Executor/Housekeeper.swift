@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastCore
+import HoldfastPostgres
+import Logging
+
+/// The background jobs of one second: due delays and deadlines, the list of queues, and what no longer belongs to us.
+final class Housekeeper: Sendable {
+    private static let interval: Duration = .seconds(1)
+    /// Every so many rounds the queues are read instead of sweeping, so that an idle executor sends one statement a round.
+    private static let roundsPerRefresh = 5
+
+    private let host: ExecutionHost
+    private let catalog: QueueCatalog
+    private let onWork: @Sendable () -> Void
+    private let logger: Logger
+
+    init(host: ExecutionHost, catalog: QueueCatalog, onWork: @escaping @Sendable () -> Void) {
+        self.host = host
+        self.catalog = catalog
+        self.onWork = onWork
+        self.logger = host.logger
+    }
+
+    func run() async {
+        var round = 0
+        var lockKey: Int64?
+        while !Task.isCancelled {
+            round += 1
+            do throws(PostgresError) {
+                if round % Self.roundsPerRefresh == 0 {
+                    try await self.catalog.refresh()
+                } else {
+                    let application = self.host.identity.applicationName
+                    let key: Int64
+                    if let known = lockKey {
+                        key = known
+                    } else {
+                        key = try await self.host.database.sweepLockKey(applicationName: application)
+                        lockKey = key
+                    }
+                    try await self.sweep(key)
+                }
+                try await self.closeWhatIsNotOurs()
+            } catch {
+                self.logger.warning("housekeeping failed; trying again", metadata: ["error": "\(error)"])
+            }
+            try? await Task.sleep(for: Self.interval * Double.random(in: 1.0...1.1))
+        }
+    }
+
+    private func sweep(_ lockKey: Int64) async throws(PostgresError) {
+        var report: SweepReport
+        repeat {
+            report = try await self.host.database.sweep(
+                lockKey: lockKey,
+                applicationName: self.host.identity.applicationName,
+                now: epochMillisecondsNow()
+            )
+            if report.expired > 0 {
+                self.logger.info("deadlines passed", metadata: ["workflows": "\(report.expired)"])
+            }
+            if !report.promotedQueues.isEmpty {
+                self.host.notifier.notify(report.promotedQueues)
+                self.onWork()
+            }
+        } while report.expired == SystemDatabase.sweepLimit
+    }
+
+    /// Ends executions whose workflow was cancelled, resumed, deleted or taken over. Their writes would be refused anyway;
+    /// this spares the work.
+    private func closeWhatIsNotOurs() async throws(PostgresError) {
+        let executions = self.host.running.owners()
+        guard !executions.isEmpty else { return }
+        let byOwner = Dictionary(executions.map { ($0.owner, $0) }, uniquingKeysWith: { first, _ in first })
+        for (owner, status) in try await self.host.database.notOwned(Array(byOwner.keys)) {
+            guard let execution = byOwner[owner] else { continue }
+            execution.close(status == .cancelled ? .cancelled : .lostOwnership)
+            self.host.running.release(execution)
+        }
+    }
+}

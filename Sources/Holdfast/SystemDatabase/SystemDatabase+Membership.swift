@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+package import HoldfastCore
+import HoldfastPostgres
+
+/// One life of an executor as it enters the fleet.
+package struct Member: Sendable {
+    package var incarnation: Incarnation
+    package var executorID: String
+    package var applicationName: String
+    package var applicationVersion: String
+    package var host: String
+    package var pid: Int32
+    package var capacity: Int
+    package var leaseMilliseconds: Int64
+}
+
+/// What one renewal brought back.
+package struct RenewalReport: Sendable {
+    package struct Peer: Sendable, Hashable {
+        package var incarnation: String
+        package var executorID: String
+        package var applicationVersion: String
+        package var isLeaseExpired: Bool
+        package var isSessionGone: Bool
+    }
+
+    package struct Dead: Sendable, Hashable {
+        package var incarnation: String
+        package var executorID: String
+        package var reason: String
+    }
+
+    package var answer: LivenessMachine.RenewalAnswer
+    /// Watched peers that look gone.
+    package var suspects: [Peer]
+    /// Ended incarnations of this application and version that may still own work.
+    package var unreclaimed: [Dead]
+}
+
+extension SystemDatabase {
+    /// Enters the fleet. An older incarnation in the same slot is over: a process that starts there proves it dead.
+    ///
+    /// - Returns: The running server's start time, which changes with every restart and failover.
+    func join(_ member: Member) async throws(PostgresError) -> (serverEpoch: String, superseded: Int) {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                WITH superseded AS (
+                  UPDATE \(self.names.holdfast).executors
+                     SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2, end_reason = 'superseded'
+                   WHERE application_name = $3 AND executor_id = $2 AND state IN ('active', 'draining')
+                     AND incarnation <> $1
+                  RETURNING 1
+                ), joined AS (
+                  INSERT INTO \(self.names.holdfast).executors
+                    (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
+                     lease_ms, renewed_at, lease_expires_at, lock_key)
+                  VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, $8, clock_timestamp(),
+                     clock_timestamp() + $8::int8 * interval '1 millisecond', $9)
+                )
+                SELECT extract(epoch FROM pg_postmaster_start_time())::text, (SELECT count(*) FROM superseded)
+                """,
+                [
+                    .text(member.incarnation.text), .text(member.executorID), .text(member.applicationName),
+                    .text(member.applicationVersion), .text(member.host), .int4(member.pid),
+                    .int4(Int32(clamping: member.capacity)), .int8(member.leaseMilliseconds),
+                    .int8(member.incarnation.lockKey),
+                ]
+            )
+        )
+        guard let row = result.first else { return ("", 0) }
+        return (try row.string(0), try row.int(1))
+    }
+
+    /// Renews the lease and looks at the next peers, in one statement.
+    ///
+    /// The members of an application form a ring by incarnation; each watches the three after it, so that every member has
+    /// several watchers and a renewal costs the same in a fleet of ten and of a thousand. A watched peer is a suspect
+    /// when its lease has expired, or when nobody holds the lock of its lease session any more on the server where it
+    /// took it. All time is the database's.
+    static func renewSQL(_ names: SchemaNames) -> String {
+        let columns = "incarnation, executor_id, application_version, lease_expires_at, lock_key, session_server_epoch"
+        let alive = "application_name = $2 AND state IN ('active', 'draining')"
+        return """
+            WITH me AS (
+              UPDATE \(names.holdfast).executors
+                 SET renewed_at = clock_timestamp(), running = $4, state = $5,
+                     lease_expires_at = clock_timestamp() + lease_ms * interval '1 millisecond',
+                     session_server_epoch = CASE WHEN $6 THEN pg_postmaster_start_time() END
+               WHERE incarnation = $1 AND state IN ('active', 'draining')
+              RETURNING 1
+            ), ahead AS MATERIALIZED (
+              SELECT \(columns), 0 AS lap FROM \(names.holdfast).executors
+               WHERE \(alive) AND incarnation > $1 ORDER BY incarnation LIMIT 3
+            ), wrapped AS MATERIALIZED (
+              SELECT \(columns), 1 AS lap FROM \(names.holdfast).executors
+               WHERE \(alive) AND incarnation < $1 ORDER BY incarnation LIMIT 3
+            ), watched AS MATERIALIZED (
+              SELECT * FROM (SELECT * FROM ahead UNION ALL SELECT * FROM wrapped) r ORDER BY lap, incarnation LIMIT 3
+            ), probed AS MATERIALIZED (
+              SELECT incarnation, executor_id, application_version, lease_expires_at < clock_timestamp() AS expired,
+                     CASE WHEN session_server_epoch = pg_postmaster_start_time()
+                          THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END AS gone
+                FROM watched
+            )
+            SELECT 'self', extract(epoch FROM pg_postmaster_start_time())::text,
+                   (SELECT end_reason FROM \(names.holdfast).executors WHERE incarnation = $1), NULL,
+                   EXISTS (SELECT 1 FROM me), FALSE
+            UNION ALL
+            SELECT 'peer', incarnation, executor_id, application_version, expired, gone
+              FROM probed WHERE expired OR gone
+            UNION ALL
+            (SELECT 'dead', incarnation, executor_id, coalesce(end_reason, 'shutdown'), FALSE, FALSE
+               FROM \(names.holdfast).executors
+              WHERE application_name = $2 AND application_version = $3 AND state IN ('dead', 'stopped')
+                AND reclaimed_at IS NULL AND incarnation <> $1
+              ORDER BY ended_at LIMIT 20)
+            """
+    }
+
+    func renewQuery(_ member: Member, running: Int, isDraining: Bool, hasSession: Bool) -> PostgresQuery {
+        PostgresQuery(
+            self.statements.renew,
+            [
+                .text(member.incarnation.text), .text(member.applicationName), .text(member.applicationVersion),
+                .int4(Int32(clamping: running)), .text(isDraining ? "draining" : "active"), .bool(hasSession),
+            ]
+        )
+    }
+
+    func readRenewal(_ result: PostgresResult) throws(PostgresError) -> RenewalReport {
+        var report = RenewalReport(answer: .declaredDead, suspects: [], unreclaimed: [])
+        for row in result {
+            switch try row.string(0) {
+            case "self":
+                if try row.bool(4) {
+                    report.answer = .renewed(serverEpoch: try row.string(1))
+                } else if try row.optionalString(2) == "superseded" {
+                    report.answer = .superseded
+                }
+            case "peer":
+                report.suspects.append(
+                    RenewalReport.Peer(
+                        incarnation: try row.string(1),
+                        executorID: try row.string(2),
+                        applicationVersion: try row.string(3),
+                        isLeaseExpired: try row.bool(4),
+                        isSessionGone: try row.bool(5)
+                    )
+                )
+            default:
+                report.unreclaimed.append(
+                    RenewalReport.Dead(
+                        incarnation: try row.string(1),
+                        executorID: try row.string(2),
+                        reason: try row.string(3)
+                    )
+                )
+            }
+        }
+        return report
+    }
+
+    /// Declares suspects dead. The statement looks again itself: who has renewed or reconnected meanwhile lives on.
+    func declareDead(
+        _ incarnations: [String],
+        by executorID: String,
+        mayJudgeLeases: Bool
+    ) async throws(PostgresError) -> [(dead: RenewalReport.Dead, version: String)] {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                UPDATE \(self.names.holdfast).executors
+                   SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2,
+                       end_reason = CASE WHEN lease_expires_at < clock_timestamp() THEN 'lease_expired'
+                                         ELSE 'session_lost' END
+                 WHERE incarnation = ANY($1::text[]) AND state IN ('active', 'draining')
+                   AND (($3 AND lease_expires_at < clock_timestamp())
+                        OR CASE WHEN session_server_epoch = pg_postmaster_start_time()
+                                THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END)
+                RETURNING incarnation, executor_id, end_reason, application_version
+                """,
+                [.textArray(incarnations), .text(executorID), .bool(mayJudgeLeases)]
+            )
+        )
+        var dead: [(dead: RenewalReport.Dead, version: String)] = []
+        for row in result {
+            let member = RenewalReport.Dead(
+                incarnation: try row.string(0),
+                executorID: try row.string(1),
+                reason: try row.string(2)
+            )
+            dead.append((member, try row.string(3)))
+        }
+        return dead
+    }
+
+    /// Leaves the fleet. Work that is still ours is left for the peers to reclaim.
+    func leave(_ incarnation: Incarnation, executorID: String) async throws(PostgresError) {
+        _ = try await self.pool.execute(
+            PostgresQuery(
+                """
+                UPDATE \(self.names.holdfast).executors e
+                   SET state = 'stopped', ended_at = clock_timestamp(), ended_by = $2, end_reason = 'shutdown',
+                       running = 0, reclaimed_at = CASE WHEN NOT \(self.ownsWork("e")) THEN clock_timestamp() END
+                 WHERE incarnation = $1 AND state IN ('active', 'draining')
+                """,
+                [.text(incarnation.text), .text(executorID)]
+            )
+        )
+    }
+
+    /// The query that takes the lease session's lock; it is held as long as the session lives.
+    func leaseLockQuery(_ incarnation: Incarnation) -> PostgresQuery {
+        PostgresQuery("SELECT pg_advisory_lock($1::int8)", [.int8(incarnation.lockKey)])
+    }
+
+    /// Whether the member `alias` still owns running work: its tokens begin with its incarnation.
+    func ownsWork(_ alias: String) -> String {
+        """
+        EXISTS (SELECT 1 FROM \(self.names.dbos).workflow_status s
+                 WHERE s.status = 'PENDING' AND s.executor_id = \(alias).executor_id
+                   AND left(s.owner_xid, \(Incarnation.length)) = \(alias).incarnation)
+        """
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastCore
+import Logging
+
+/// Runs one step that is not recorded yet: its attempts, then its checkpoint.
+///
+/// It holds no context, so that parallel steps can use it from their own tasks.
+struct StepRun: Sendable {
+    let execution: Execution
+    let functionID: Int32
+    let name: StepName
+    let retry: StepRetry
+
+    /// Runs `body`, records what it returned or threw, and hands back the decoded form of what was recorded, so that a live
+    /// run sees exactly what a replay will see.
+    func run<Result: Codable & Sendable>(
+        declared: (any (Error & Codable).Type)? = nil,
+        _ body: (StepContext) async throws -> Result
+    ) async throws -> Result {
+        let startedAt = epochMillisecondsNow()
+        let started = ContinuousClock.now
+        var attempt = 0
+        var failures: [any Error] = []
+        while true {
+            attempt += 1
+            try self.execution.beginStep()
+            let ended: (record: RecordedStep, retryable: (any Error)?)
+            do {
+                ended = try await self.attempt(attempt, body)
+            } catch {
+                self.execution.endStep()
+                throw error
+            }
+            if let error = ended.retryable, attempt < self.retry.maxAttempts, self.retry.shouldRetry(error) {
+                // The wait is no step under way: a shutdown need not sit it out.
+                failures.append(error)
+                self.execution.endStep()
+                try await self.wait(beforeRetry: attempt - 1, after: error)
+                continue
+            }
+            var record = ended.record
+            if let error = ended.retryable, self.retry.maxAttempts > 1, attempt >= self.retry.maxAttempts {
+                record.error = self.exhausted(failures + [error]).text()
+            }
+            defer { self.execution.endStep() }
+            try await self.record(record, startedAt: startedAt)
+            self.execution.host.metrics.stepCompleted(self.name, failed: record.error != nil, took: .now - started)
+            if let error = record.error { throw RecordedError.parsed(error, declared: declared) }
+            return try WorkflowContext.decode(record.output ?? "null", step: record, of: self.execution.workflowID)
+        }
+    }
+
+    /// One attempt. Throws only what must not be recorded.
+    private func attempt<Result: Encodable>(
+        _ attempt: Int,
+        _ body: (StepContext) async throws -> Result
+    ) async throws -> (record: RecordedStep, retryable: (any Error)?) {
+        var record = RecordedStep(functionID: self.functionID, name: self.name.rawValue)
+        let result: Result
+        do {
+            result = try await body(
+                StepContext(
+                    workflowID: self.execution.workflowID,
+                    id: StepID(self.functionID),
+                    name: self.name,
+                    attempt: attempt
+                )
+            )
+        } catch {
+            // A cancelled step is not a failed one: it leaves no row and runs again.
+            if Task.isCancelled, let reason = self.execution.interruption {
+                throw self.execution.interrupted(reason)
+            }
+            record.error = PortableErrorPayload(error).text()
+            return (record, error)
+        }
+        do {
+            record.output = try self.execution.host.encode(
+                result,
+                of: "workflow '\(self.execution.workflowID)', step \(self.functionID) '\(self.name)'"
+            )
+            return (record, nil)
+        } catch {
+            // The same value would be refused again: recorded at once, whatever the retry policy.
+            record.error = PortableErrorPayload(error).text()
+            return (record, nil)
+        }
+    }
+
+    private func wait(beforeRetry attempt: Int, after error: any Error) async throws {
+        let backoff = Backoff(base: self.retry.interval, factor: self.retry.factor, cap: self.retry.maxInterval)
+        let delay = backoff.delay(attempt: attempt)
+        self.execution.logger.info(
+            "a step failed and will be tried again",
+            metadata: ["step": "\(self.functionID) \(self.name)", "error": "\(error)", "delay": "\(delay)"]
+        )
+        do { try await Task.sleep(for: delay) } catch { throw self.execution.mapped(error) }
+    }
+
+    private func exhausted(_ failures: [any Error]) -> PortableErrorPayload {
+        let last = failures.last.map { PortableErrorPayload($0) }
+        return PortableErrorPayload(
+            HoldfastError(
+                .stepRetriesExceeded,
+                "step \(self.functionID) '\(self.name)' failed \(failures.count) times; the last error was "
+                    + "\(last?.name ?? "unknown"): \(last?.message ?? "")"
+            ),
+            data: .array(failures.map { PortableErrorPayload($0).value })
+        )
+    }
+
+    private func record(_ step: RecordedStep, startedAt: Int64) async throws {
+        try await self.execution.record(
+            CheckpointRow(
+                workflowID: self.execution.workflowID.rawValue,
+                token: self.execution.token,
+                functionID: step.functionID,
+                name: step.name,
+                output: step.output,
+                error: step.error,
+                childWorkflowID: nil,
+                serialization: "portable_json",
+                startedAt: startedAt,
+                completedAt: epochMillisecondsNow()
+            )
+        )
+    }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastCore
+
+extension WorkflowContext {
+    /// Sleeps durably: the moment of waking up is recorded first, and after a crash only the rest is slept.
+    ///
+    /// A duration of zero or less does nothing and takes no number.
+    public func sleep(for duration: Duration) async throws {
+        guard duration > .zero else { return }
+        let name = "DBOS.sleep"
+        let wakeUp: Double
+        switch try self.next(name) {
+        case .replay(let step):
+            wakeUp = try self.replayed(step, as: Double.self)
+        case .execute(let functionID):
+            let now = epochMillisecondsNow()
+            let end = now + duration.inMilliseconds
+            wakeUp = Double(end) / 1000
+            try await self.record(functionID, name: name, output: "\(wakeUp)", startedAt: now, completedAt: end)
+        }
+        let remaining = wakeUp - Double(epochMillisecondsNow()) / 1000
+        guard remaining > 0 else { return }
+        do { try await Task.sleep(for: .seconds(remaining)) } catch { throw self.execution.mapped(error) }
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import Foundation
+
+@testable import HoldfastPostgres
+
+/// A program that must succeed.
+///
+/// Not Foundation's `Process`: on Linux that one takes a program for running as long as anything it left behind runs, and
+/// `pg_ctl start` leaves a server behind.
+enum Command {
+    static func run(_ path: String, _ arguments: [String], in folder: String) async throws {
+        let log = "\(folder)/command-\(UInt64.random(in: .min ... .max)).log"
+        let words = ["/usr/bin/env", "-C", folder, path] + arguments
+        let status = await withCheckedContinuation { continuation in
+            let started = NativeThread.start { continuation.resume(returning: spawnAndWait(words, log: log)) }
+            if !started { continuation.resume(returning: -1) }
+        }
+        guard status == 0 else {
+            let output = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
+            throw TemporaryPostgres.Failed(description: "\(words.joined(separator: " ")): status \(status): \(output)")
+        }
+    }
+
+    /// Blocks its thread.
+    private static func spawnAndWait(_ words: [String], log: String) -> Int32 {
+        #if canImport(Darwin)
+        var actions: posix_spawn_file_actions_t?
+        var attributes: posix_spawnattr_t?
+        #else
+        var actions = posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        #endif
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT, 0o644)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        // The thread blocks all signals, and a server that inherited that could not be stopped.
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+
+        var pid: pid_t = 0
+        let arguments = words.map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        guard posix_spawn(&pid, words[0], &actions, &attributes, arguments, environ) == 0 else { return -1 }
+        var status: Int32 = 0
+        while waitpid(pid, &status, 0) < 0 {
+            guard errno == EINTR else { return -1 }
+        }
+        return status
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import Foundation
+
+@testable import HoldfastPostgres
+
+/// A Postgres server of its own for one test: in a temporary folder, on a free port of the loopback interface.
+///
+/// Postgres refuses to run as root; then the user `postgres` runs it.
+struct TemporaryPostgres: Sendable {
+    struct Failed: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    let folder: String
+    let port: UInt16
+    private let binaries: String
+    private let isRoot = getuid() == 0
+
+    /// Starts a server, runs `body`, and removes every trace of the server whatever `body` does.
+    ///
+    /// - Parameter access: Lines of `pg_hba.conf`, before those that trust everybody.
+    static func withServer<R>(access: String = "", _ body: (TemporaryPostgres) async throws -> R) async throws -> R {
+        let server = try TemporaryPostgres()
+        do {
+            try await server.initialize(access: access)
+            try await server.start()
+            let value = try await body(server)
+            try await server.remove()
+            return value
+        } catch {
+            try? await server.remove()
+            throw error
+        }
+    }
+
+    private init() throws {
+        binaries = try Self.findBinaries()
+        // The port stays free until the server takes it, as far as anybody can tell.
+        port = try SilentListener().port
+        folder = "/var/tmp/holdfast-test-\(UInt64.random(in: .min ... .max))"
+        let attributes: [FileAttributeKey: Any] = [.posixPermissions: 0o755]
+        try FileManager.default.createDirectory(
+            atPath: folder,
+            withIntermediateDirectories: false,
+            attributes: attributes
+        )
+        try giveAway(folder)
+    }
+
+    /// A connection string for the superuser, with trust.
+    func string(_ options: String = "", user: String = "postgres") -> String {
+        "host=127.0.0.1 port=\(port) user=\(user) dbname=postgres \(options)"
+    }
+
+    func start() async throws {
+        try await run(
+            "pg_ctl",
+            ["start", "-w", "-D", "\(folder)/data", "-l", "\(folder)/server.log", "-o", "-p \(port)"]
+        )
+    }
+
+    func restart() async throws {
+        try await run("pg_ctl", ["restart", "-w", "-m", "fast", "-D", "\(folder)/data", "-l", "\(folder)/server.log"])
+    }
+
+    func stop() async throws {
+        try await run("pg_ctl", ["stop", "-w", "-m", "immediate", "-D", "\(folder)/data"])
+    }
+
+    /// Writes a file which only the server's user may read.
+    func write(_ text: String, to name: String) throws {
+        let path = "\(folder)/\(name)"
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        try protect(name)
+    }
+
+    func protect(_ name: String) throws {
+        let path = "\(folder)/\(name)"
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+        try giveAway(path)
+    }
+
+    private func initialize(access: String) async throws {
+        try await run(
+            "initdb",
+            ["-D", "\(folder)/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        )
+        try write(
+            """
+            listen_addresses = '127.0.0.1'
+            unix_socket_directories = ''
+            fsync = off
+            max_connections = 50
+
+            """,
+            to: "data/postgresql.auto.conf"
+        )
+        try write(access + "\nhost all all 127.0.0.1/32 trust\n", to: "data/pg_hba.conf")
+    }
+
+    private func remove() async throws {
+        if FileManager.default.fileExists(atPath: "\(folder)/data/postmaster.pid") {
+            try await stop()
+        }
+        try FileManager.default.removeItem(atPath: folder)
+    }
+
+    private func giveAway(_ path: String) throws {
+        guard isRoot else { return }
+        try FileManager.default.setAttributes(
+            [.ownerAccountName: "postgres", .groupOwnerAccountName: "postgres"],
+            ofItemAtPath: path
+        )
+    }
+
+    private func run(_ binary: String, _ arguments: [String]) async throws {
+        let path = "\(binaries)/\(binary)"
+        if isRoot {
+            try await Command.run("/usr/bin/env", ["runuser", "-u", "postgres", "--", path] + arguments, in: folder)
+        } else {
+            try await Command.run(path, arguments, in: folder)
+        }
+    }
+
+    private static func findBinaries() throws -> String {
+        let versions = "/usr/lib/postgresql"
+        let debian = ((try? FileManager.default.contentsOfDirectory(atPath: versions)) ?? [])
+            .sorted { $0.compare($1, options: .numeric) == .orderedDescending }
+            .map { "\(versions)/\($0)/bin" }
+        let path = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
+        guard
+            let found = (debian + path).first(where: {
+                FileManager.default.isExecutableFile(atPath: "\($0)/initdb")
+            })
+        else { throw Failed(description: "no initdb: the tests need the programs of a Postgres server") }
+        return found
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import Foundation
+import Logging
+import Testing
+
+@testable import HoldfastPostgres
+
+/// The server all tests share that do not need one of their own.
+enum TestDatabase {
+    static let variable = "HOLDFAST_TEST_DATABASE_URL"
+
+    struct Missing: Error, CustomStringConvertible {
+        var description: String { "\(variable) must name a superuser's database on a private Postgres server" }
+    }
+
+    static func configuration() throws -> PostgresConfiguration {
+        guard let url = ProcessInfo.processInfo.environment[variable] else { throw Missing() }
+        return PostgresConfiguration(url, applicationName: "holdfast-tests")
+    }
+
+    static let logger = Logger(label: "holdfast.tests") { _ in SwiftLogNoOpLogHandler() }
+
+    static func connect(
+        _ change: (inout PostgresConfiguration) -> Void = { _ in }
+    ) async throws -> PostgresConnection {
+        var configuration = try configuration()
+        change(&configuration)
+        return try await PostgresConnection.connect(configuration, logger: logger)
+    }
+
+    /// Closes the pool whatever `body` does.
+    static func withPool<R>(
+        size: Int,
+        checkoutTimeout: Duration = .seconds(30),
+        _ body: (PostgresPool) async throws -> R
+    ) async throws -> R {
+        try await withPool(configuration(), size: size, checkoutTimeout: checkoutTimeout, body)
+    }
+
+    static func withPool<R>(
+        _ configuration: PostgresConfiguration,
+        size: Int,
+        checkoutTimeout: Duration = .seconds(30),
+        _ body: (PostgresPool) async throws -> R
+    ) async throws -> R {
+        let pool = PostgresPool(configuration, size: size, checkoutTimeout: checkoutTimeout, logger: logger)
+        do {
+            let value = try await body(pool)
+            await pool.close()
+            return value
+        } catch {
+            await pool.close()
+            throw error
+        }
+    }
+
+    /// Waits until a server process runs a statement that contains `text`.
+    static func waitUntilRunning(_ text: String, on pid: Int32) async throws {
+        let observer = try await connect()
+        let query = PostgresQuery(
+            "select 1 from pg_stat_activity where pid = $1 and state = 'active' and strpos(query, $2) > 0",
+            [.int4(pid), .text(text)]
+        )
+        while try await observer.execute(query).isEmpty {
+            try Task.checkCancellation()
+        }
+    }
+
+    /// A name no other test uses.
+    static func uniqueName(_ prefix: String) -> String {
+        "\(prefix)_\(UInt64.random(in: .min ... .max))"
+    }
+}
+
+/// Waits for something another task does, without a clock.
+func eventually(_ condition: () -> Bool) async throws {
+    while !condition() {
+        try Task.checkCancellation()
+        await Task.yield()
+    }
+}
+
+/// Calls `body`, which must throw a `PostgresError`.
+func postgresError(
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: () async throws -> Void
+) async throws -> PostgresError {
+    try #require(await #expect(throws: PostgresError.self, sourceLocation: sourceLocation) { try await body() })
+}
