@@ -10,6 +10,7 @@ import Testing
     private func migrator(_ configuration: PostgresConfiguration) -> Migrator {
         var migrator = Migrator(configuration: configuration, names: .standard, logger: ScratchDatabase.silentLogger)
         migrator.timing.retryInterval = .milliseconds(10)
+        migrator.timing.firstRetryInterval = .milliseconds(10)
         return migrator
     }
 

@@ -41,6 +41,7 @@ struct MigrationLock {
 
     private func waitForOwn() async throws {
         var nextWarning = ContinuousClock.now
+        var pause = timing.firstRetryInterval
         while true {
             try await connection.executeScript("BEGIN ISOLATION LEVEL READ COMMITTED")
             if try await attempt(Self.ownKey) { return }
@@ -53,7 +54,8 @@ struct MigrationLock {
                 nextWarning = .now + timing.lockPatience
             }
             try await connection.executeScript("ROLLBACK")
-            try await Task.sleep(for: timing.retryInterval)
+            try await Task.sleep(for: pause)
+            pause = min(pause * 2, timing.retryInterval)
         }
     }
 
@@ -62,6 +64,7 @@ struct MigrationLock {
     func acquireShared() async throws {
         let deadline = ContinuousClock.now + timing.lockPatience
         var isFirst = true
+        var pause = timing.firstRetryInterval
         while try await !attempt(Self.sharedKey) {
             let isLast = ContinuousClock.now >= deadline
             if isFirst || isLast {
@@ -79,7 +82,8 @@ struct MigrationLock {
             }
             if isLast { return try await rest() }
             isFirst = false
-            try await Task.sleep(for: timing.retryInterval)
+            try await Task.sleep(for: pause)
+            pause = min(pause * 2, timing.retryInterval)
         }
     }
 

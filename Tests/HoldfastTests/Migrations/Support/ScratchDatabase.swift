@@ -92,6 +92,7 @@ struct ScratchDatabase {
     ) -> Migrator {
         var migrator = Migrator(configuration: configuration, names: names, logger: logger)
         migrator.timing.retryInterval = .milliseconds(10)
+        migrator.timing.firstRetryInterval = .milliseconds(10)
         return migrator
     }
 
