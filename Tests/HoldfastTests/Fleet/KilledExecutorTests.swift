@@ -50,7 +50,8 @@ struct KilledExecutorTests {
                         await victim.killNow()
                         try await folder.until("effect w 2", happened: 2)
                         folder.open("w-2")
-                        #expect(try await handle.result() == 3)
+                        let result = try await handle.result()
+                        #expect(result == 3)
                         #expect(folder.count("effect w 1") == 1)
                         #expect(folder.count("effect w 2") == 2)
                         #expect(folder.count("effect w 3") == 1)
@@ -82,7 +83,8 @@ struct KilledExecutorTests {
                         await first.killNow()
                         let second = try WorkerProcess("two", database, folder)
                         try await WorkerProcess.with([second]) {
-                            #expect(try await handle.result() == 1500)
+                            let result = try await handle.result()
+                            #expect(result == 1500)
                             #expect(folder.count("effect w 1") == 1)
                             #expect(folder.count("effect w 2") == 1)
                             #expect(folder.lines().last == "effect w 2 two")
@@ -113,7 +115,8 @@ struct KilledExecutorTests {
                         let second = try WorkerProcess("slot", database, folder, timing: timing)
                         try await WorkerProcess.with([second]) {
                             folder.open("w-1")
-                            #expect(try await handle.result() == 1)
+                            let result = try await handle.result()
+                            #expect(result == 1)
                             #expect(try await client.takeovers(of: "w").map(\.reason) == ["superseded"])
                         }
                     }
@@ -142,7 +145,8 @@ struct KilledExecutorTests {
                         try await WorkerProcess.with([second]) {
                             try await folder.until("effect w 1", happened: 2)
                             folder.open("w-1")
-                            #expect(try await handle.result() == 2)
+                            let result = try await handle.result()
+                            #expect(result == 2)
                             let before = try await Self.rows(database)
                             first.signal(SIGCONT)
                             // It notices, joins again as a new incarnation, and is fit for work.
@@ -240,7 +244,8 @@ struct SharedQueueTests {
                             first.signal(SIGTERM)
                             await first.ended()
                             #expect(first.exitStatus == 0)
-                            #expect(try await handle.result() == 3000)
+                            let result = try await handle.result()
+                            #expect(result == 3000)
                             let workflow = try await client.workflow("w")
                             #expect(workflow.executorID == "two")
                             #expect(workflow.recoveryAttempts == 1)

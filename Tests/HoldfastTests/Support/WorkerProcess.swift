@@ -32,7 +32,9 @@ final class WorkerProcess: @unchecked Sendable {
         /// How often an effect happened, in whichever process.
         func count(_ effect: String) -> Int { self.lines().filter { $0.hasPrefix(effect + " ") }.count }
 
-        func open(_ gate: String) { _ = FileManager.default.createFile(atPath: "\(self.path)/open-\(gate)", contents: nil) }
+        func open(_ gate: String) {
+            _ = FileManager.default.createFile(atPath: "\(self.path)/open-\(gate)", contents: nil)
+        }
 
         /// Waits until an effect has happened; the limit is for hangs only.
         func until(_ effect: String, happened times: Int = 1) async throws {
