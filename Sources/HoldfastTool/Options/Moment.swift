@@ -31,10 +31,17 @@ struct Moment: ExpressibleByArgument, Equatable {
 
     /// Without an offset the time is UTC.
     private static func absolute(_ text: String) -> Date? {
+        // The parser takes 25:61 for the next day, and 30 February for 2 March.
         let shape =
-            /(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2})(:\d{2})?(?:\.(\d{1,9}))?(?:([Zz])|([+-]\d{2}):?(\d{2}))?)?/
+            #/
+            (\d{4}-\d\d-\d\d)
+            (?:
+                [Tt\x20] ( [01]\d:[0-5]\d | 2[0-3]:[0-5]\d ) (:[0-5]\d)? (?: \.(\d{1,9}) )?
+                (?: [Zz] | ( [+-][01]\d | [+-]2[0-3] ) :? ([0-5]\d) )?
+            )?
+            /#
         guard let match = text.wholeMatch(of: shape) else { return nil }
-        let (_, day, time, seconds, fraction, _, hours, minutes) = match.output
+        let (_, day, time, seconds, fraction, hours, minutes) = match.output
         guard seconds != nil || fraction == nil else { return nil }
         let offset = hours.map { "\($0):\(minutes ?? "00")" } ?? "Z"
         let whole = "\(day)T\(time ?? "00:00")\(seconds ?? ":00")\(offset)"
@@ -42,7 +49,6 @@ struct Moment: ExpressibleByArgument, Equatable {
         return date.addingTimeInterval(fraction.flatMap { Double("0.\($0)") } ?? 0)
     }
 
-    /// The parser takes 30 February for 2 March.
     private static func exists(_ day: Substring) -> Bool {
         guard let date = try? Date("\(day)T00:00:00Z", strategy: .iso8601) else { return false }
         return date.formatted(.iso8601).hasPrefix(day)

@@ -39,13 +39,16 @@ struct Table: Sendable {
     }
 
     /// The lines, each with its end. There are no blanks at the ends of lines and no tabs anywhere.
-    func rendered(_ style: Style) -> String {
-        var widths = self.columns.map { Printable.width($0.title) }
-        for row in self.rows {
+    ///
+    /// - Parameter hasTitles: Whether the first line names the columns.
+    func rendered(_ style: Style, hasTitles: Bool = true) -> String {
+        let titles = self.columns.map { Cell($0.title, .bold) }
+        let rows = (hasTitles ? [titles] : []) + self.rows
+        var widths = self.columns.map { _ in 0 }
+        for row in rows {
             for (index, cell) in row.enumerated() { widths[index] = max(widths[index], Printable.width(cell.text)) }
         }
-        let titles = self.columns.map { Cell($0.title, .bold) }
-        return ([titles] + self.rows).map { self.line($0, widths, style) + "\n" }.joined()
+        return rows.map { self.line($0, widths, style) + "\n" }.joined()
     }
 
     private func line(_ cells: [Cell], _ widths: [Int], _ style: Style) -> String {
@@ -63,7 +66,7 @@ struct Table: Sendable {
 
 /// Names with their values, one below the other.
 struct Fields: Sendable {
-    private var table = Table([.left(""), .left("")])
+    private var table = Table([.left("Name"), .left("Value")])
 
     /// Adds a line, unless there is no value.
     mutating func add(_ name: String, _ value: String?, _ color: Style.Color? = nil) {
@@ -71,9 +74,5 @@ struct Fields: Sendable {
         self.table.append([Table.Cell(name, .bold), Table.Cell(value, color)])
     }
 
-    func rendered(_ style: Style) -> String {
-        // Without the line of titles, which are blank.
-        let lines = self.table.rendered(style)
-        return String(lines[lines.index(after: lines.firstIndex(of: "\n") ?? lines.startIndex)...])
-    }
+    func rendered(_ style: Style) -> String { self.table.rendered(style, hasTitles: false) }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import Holdfast
 import Testing
 
 @Suite("holdfast migrate", .timeLimit(.minutes(2))) struct MigrateTests {
