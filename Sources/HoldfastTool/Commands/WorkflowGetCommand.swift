@@ -79,7 +79,7 @@ struct WorkflowGetCommand: AsyncParsableCommand {
         fields.add("Application", workflow.applicationName ?? "any")
         fields.add("Version", workflow.applicationVersion ?? "the latest")
         fields.add("Created", moment(workflow.createdAt))
-        fields.add("Started", moment(workflow.startedAt))
+        fields.add("Last claimed", moment(workflow.startedAt))
         fields.add("Changed", moment(workflow.updatedAt))
         fields.add("Completed", moment(workflow.completedAt))
         fields.add("Delayed until", moment(workflow.delayedUntil))
