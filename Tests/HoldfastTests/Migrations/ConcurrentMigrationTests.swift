@@ -6,7 +6,7 @@ import Testing
 
 @testable import Holdfast
 
-@Suite(.timeLimit(.minutes(1))) struct ConcurrentMigrationTests {
+@Suite(.timeLimit(.minutes(5))) struct ConcurrentMigrationTests {
     private func migrateTenTimes(_ migrator: Migrator) async throws -> [MigrationReport] {
         try await withThrowingTaskGroup(of: MigrationReport.self) { group in
             for _ in 0..<10 { group.addTask { try await migrator.migrate() } }
@@ -71,6 +71,52 @@ import Testing
             #expect(reports.count { $0.dbos.outcome == .upgraded } == 1)
             #expect(reports.allSatisfy { $0.dbos.version == 125 })
             #expect(try await database.catalog() == Fixture.dbosCatalog())
+        }
+    }
+
+    /// A snapshot in the session that holds the locks would make other SDKs' index builds wait for it, unseen by the
+    /// deadlock detector.
+    @Test func theHolderOfTheLocksHasNoTransaction() async throws {
+        try await ScratchDatabase.with { database in
+            let migrator = database.migrator()
+            let lock = try await MigrationLock.acquire(
+                migrator.configuration,
+                timing: migrator.timing,
+                logger: ScratchDatabase.silentLogger
+            )
+            try await lock.acquireShared()
+            #expect(!lock.isPooled)
+            #expect(!lock.connection.isInTransaction)
+            let keys = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = $1"
+            #expect(try await database.execute(keys, [.int4(lock.connection.backendPID)]).count == 2)
+            await lock.release()
+        }
+    }
+
+    /// As behind a pooler, where a session's lock would be lost.
+    @Test func aTransactionHoldsBothLocksOrNone() async throws {
+        try await ScratchDatabase.with { database in
+            let log = LogRecorder()
+            var timing = MigrationTiming()
+            timing.lockPatience = .zero
+            let connection = try await database.connect()
+            let lock = MigrationLock(connection: connection, timing: timing, logger: log.logger, isPooled: true)
+            try await database.execute("SELECT pg_advisory_lock(\(MigrationLock.sharedKey))")
+            try await lock.waitInTransactions()
+            #expect(!connection.isInTransaction)
+            #expect(log.count(of: "Going on without") == 1)
+            try await database.execute("SELECT pg_advisory_unlock(\(MigrationLock.sharedKey))")
+            try await lock.waitInTransactions()
+            let snapshot = try await database.execute(
+                "SELECT count(*), count(backend_xmin) FROM pg_stat_activity WHERE pid = $1 AND state = 'idle in transaction'",
+                [.int4(connection.backendPID)]
+            )[0]
+            #expect(try snapshot.int(0) == 1)
+            #expect(try snapshot.int(1) == 0)
+            // An index can be built although the transaction stays open.
+            try await database.execute("CREATE TABLE t (id INT)")
+            try await database.execute("CREATE INDEX CONCURRENTLY i ON t (id) WHERE id > 0")
+            await lock.release()
         }
     }
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Holdfast
 
-@Suite(.timeLimit(.minutes(1))) struct FreshCreationTests {
+@Suite(.timeLimit(.minutes(5))) struct FreshCreationTests {
     @Test func theCatalogIsThatOfDBOS() async throws {
         try await ScratchDatabase.with { database in
             let report = try await database.migrator().migrate()

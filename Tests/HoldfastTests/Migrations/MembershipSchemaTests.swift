@@ -6,7 +6,7 @@ import Testing
 
 @testable import Holdfast
 
-@Suite(.timeLimit(.minutes(1))) struct MembershipSchemaTests {
+@Suite(.timeLimit(.minutes(5))) struct MembershipSchemaTests {
     private let insert = """
         INSERT INTO holdfast.executors (incarnation, executor_id, application_name, application_version, state, host, pid,
           capacity, lease_ms, renewed_at, lease_expires_at, lock_key)

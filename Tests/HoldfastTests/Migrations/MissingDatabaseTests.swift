@@ -6,7 +6,7 @@ import Testing
 
 @testable import Holdfast
 
-@Suite(.timeLimit(.minutes(1))) struct MissingDatabaseTests {
+@Suite(.timeLimit(.minutes(5))) struct MissingDatabaseTests {
     private func migrator(_ configuration: PostgresConfiguration) -> Migrator {
         var migrator = Migrator(configuration: configuration, names: .standard, logger: ScratchDatabase.silentLogger)
         migrator.timing.retryInterval = .milliseconds(10)

@@ -7,7 +7,7 @@ import Testing
 @testable import Holdfast
 
 /// Programs run with fewer privileges than those who migrate for them.
-@Suite(.timeLimit(.minutes(1))) struct PrivilegeTests {
+@Suite(.timeLimit(.minutes(5))) struct PrivilegeTests {
     private func migrator(_ database: ScratchDatabase, as role: String) -> Migrator {
         Migrator(
             configuration: database.configuration.connecting(as: role),

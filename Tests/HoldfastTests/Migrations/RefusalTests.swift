@@ -7,7 +7,7 @@ import Testing
 @testable import Holdfast
 
 /// Databases that must be left alone.
-@Suite(.timeLimit(.minutes(1))) struct RefusalTests {
+@Suite(.timeLimit(.minutes(5))) struct RefusalTests {
     private func refusal(_ migrator: Migrator) async throws -> MigrationError {
         let error = try await migrationError { _ = try await migrator.migrate() }
         #expect(try await migrationError { _ = try await migrator.verify() }.code == error.code)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Holdfast
 
-@Suite(.timeLimit(.minutes(1))) struct UpgradeTests {
+@Suite(.timeLimit(.minutes(5))) struct UpgradeTests {
     /// Schemas which releases of dbos created, and what each leaves behind for good: nothing.
     @Test(arguments: [("dbos-level-99.sql", 99), ("dbos-level-108.sql", 108)])
     func aSchemaOfDBOSBecomesCurrent(fixture: String, level: Int) async throws {

@@ -7,31 +7,38 @@ import Logging
 /// Keeps programs from migrating one database at the same time. Held while this value's connection is open.
 ///
 /// Two advisory locks, taken one after the other:
-/// - Holdfast's own. Two programs that build indexes at once run into deadlocks, so this one is waited for without limit:
-///   its holder is at work or its session ends.
-/// - The one that all SDKs know. It is not waited for forever: behind a pooler another SDK's lock can outlive its holder.
+/// - Holdfast's own. Programs that build indexes at once run into deadlocks, so this one is waited for without limit: its
+///   holder is at work, or its session ends and the lock with it.
+/// - The one that all SDKs know. It is not waited for forever: behind a pooler, the lock of another SDK's session can
+///   outlive its holder.
 ///
-/// Other SDKs take theirs for a session. Here an idle transaction holds both, which excludes them just as well and also
-/// works behind a pooler: there an unlock sent outside a transaction may reach a session that does not hold the lock.
-/// The transaction rests without a snapshot, so it delays neither vacuum nor the building of indexes.
+/// On a direct connection the session holds them. It must not be a transaction: building an index waits for every
+/// transaction that had a snapshot at the wrong moment, and if that transaction's owner waits for the index in turn, no
+/// deadlock detector sees it. Behind a pooler a session's lock would be lost to us at once, so there a transaction holds
+/// both locks after all, but it never waits for one while it has the other.
 struct MigrationLock {
     static let ownKey: Int64 = PostgresConnection.migrationTransactionKey + 1
     static let sharedKey: Int64 = 1_234_567_890
 
-    private let connection: PostgresConnection
-    private let timing: MigrationTiming
-    private let logger: Logger
+    let connection: PostgresConnection
+    let timing: MigrationTiming
+    let logger: Logger
+    /// Whether a pooler stands between us and the server.
+    let isPooled: Bool
 
-    /// Takes Holdfast's own lock.
+    /// Takes Holdfast's own lock; behind a pooler both.
     static func acquire(
         _ configuration: PostgresConfiguration,
         timing: MigrationTiming,
         logger: Logger
     ) async throws -> MigrationLock {
         let connection = try await PostgresConnection.connect(configuration, logger: logger)
-        let lock = MigrationLock(connection: connection, timing: timing, logger: logger)
         do {
-            try await lock.waitForOwn()
+            // A pooler tells its clients a process number of its own making.
+            let server = try await connection.execute("SELECT pg_backend_pid()")[0].int(0)
+            let isPooled = server != Int(connection.backendPID)
+            let lock = MigrationLock(connection: connection, timing: timing, logger: logger, isPooled: isPooled)
+            try await isPooled ? lock.waitInTransactions() : lock.waitForOwn()
             return lock
         } catch {
             await connection.close()
@@ -40,20 +47,15 @@ struct MigrationLock {
     }
 
     private func waitForOwn() async throws {
-        var nextWarning = ContinuousClock.now
+        // An index may take hours to build, and this session is idle meanwhile.
+        try await connection.executeScript("SET idle_session_timeout = 0")
+        var nextNotice = ContinuousClock.now
         var pause = timing.firstRetryInterval
-        while true {
-            try await connection.executeScript("BEGIN ISOLATION LEVEL READ COMMITTED")
-            if try await attempt(Self.ownKey) { return }
-            if ContinuousClock.now >= nextWarning {
-                let holder = try await holder(of: Self.ownKey)
-                logger.notice(
-                    "Waiting for another Holdfast program to finish migrating the system database",
-                    metadata: ["holder": "\(holder)"]
-                )
-                nextWarning = .now + timing.lockPatience
+        while try await !attempt("pg_try_advisory_lock", Self.ownKey) {
+            if ContinuousClock.now >= nextNotice {
+                try await noteWaiting(for: Self.ownKey)
+                nextNotice = .now + timing.lockPatience
             }
-            try await connection.executeScript("ROLLBACK")
             try await Task.sleep(for: pause)
             pause = min(pause * 2, timing.retryInterval)
         }
@@ -62,68 +64,25 @@ struct MigrationLock {
     /// Takes the lock of all SDKs as well, or goes on without it when it does not become free in time. That is safe,
     /// merely less orderly: a creation is one transaction, and every migration checks the version again.
     func acquireShared() async throws {
+        guard !isPooled else { return }
         let deadline = ContinuousClock.now + timing.lockPatience
-        var isFirst = true
         var pause = timing.firstRetryInterval
-        while try await !attempt(Self.sharedKey) {
-            let isLast = ContinuousClock.now >= deadline
-            if isFirst || isLast {
-                let holder = try await holder(of: Self.sharedKey)
-                logger.log(
-                    level: isLast ? .warning : .notice,
-                    isLast
-                        ? "Going on without the migration lock, which another program has held for too long"
-                        : "Waiting for another program to finish migrating the system database",
-                    metadata: [
-                        "advisory-lock": "\(Self.sharedKey)",
-                        "holder": "\(holder)",
-                    ]
-                )
-            }
-            if isLast { return try await rest() }
-            isFirst = false
+        while try await !attempt("pg_try_advisory_lock", Self.sharedKey) {
+            if pause == timing.firstRetryInterval { try await noteWaiting(for: Self.sharedKey) }
+            guard ContinuousClock.now < deadline else { return try await warnOfGoingOn(without: Self.sharedKey) }
             try await Task.sleep(for: pause)
             pause = min(pause * 2, timing.retryInterval)
         }
     }
 
     func release() async {
-        // Closing alone would do on a direct connection; a pooler may keep the session for a moment.
-        try? await connection.executeScript("ROLLBACK")
+        // Closing does it on a direct connection; a pooler may keep the session for a moment.
+        try? await connection.executeScript(isPooled ? "ROLLBACK" : "SELECT pg_advisory_unlock_all()")
         await connection.close()
     }
 
     /// Never waits in the server: a waiting statement holds a snapshot.
-    private func attempt(_ key: Int64) async throws -> Bool {
-        let answer = try await connection.execute(PostgresQuery("SELECT pg_try_advisory_xact_lock($1)", [.int8(key)]))
-        try await rest()
-        return try answer[0].bool(0)
-    }
-
-    /// Prepares the transaction for a long time without statements.
-    private func rest() async throws {
-        // What ends idle transactions must not end this one while an index takes hours to build.
-        var script = "SET LOCAL idle_in_transaction_session_timeout = 0"
-        if connection.serverVersion >= 17_00_00 { script += "; SET LOCAL transaction_timeout = 0" }
-        // Sending this in the simple protocol matters, too: it closes the portal of the query before, and with it the
-        // snapshot for which the building of indexes would wait forever.
-        try await connection.executeScript(script)
-    }
-
-    /// Who holds a lock, for the operator who has to do something about it.
-    private func holder(of key: Int64) async throws -> String {
-        let rows = try await connection.execute(
-            PostgresQuery(
-                """
-                SELECT concat('process ', l.pid, ' (', a.application_name, ')')
-                FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-                  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-                  AND l.classid::int8 << 32 | l.objid::int8 = $1
-                """,
-                [.int8(key)]
-            )
-        )
-        return try rows.first?.string(0) ?? "gone meanwhile"
+    func attempt(_ function: String, _ key: Int64) async throws -> Bool {
+        try await connection.execute(PostgresQuery("SELECT \(function)($1)", [.int8(key)]))[0].bool(0)
     }
 }

@@ -51,8 +51,18 @@ struct ScratchDatabase {
         }
     }
 
+    private static let turnstile = Turnstile(3)
+
     /// Runs `body` with a name for a database, and drops whatever bears it afterwards.
     static func withName(_ body: (String) async throws -> Void) async throws {
+        await turnstile.enter()
+        let result: Result<Void, any Error>
+        do { result = .success(try await withNameAtOnce(body)) } catch { result = .failure(error) }
+        await turnstile.leave()
+        try result.get()
+    }
+
+    private static func withNameAtOnce(_ body: (String) async throws -> Void) async throws {
         let name = uniqueName("holdfast_migrations")
         let drop = PostgresQuery("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
         do {
