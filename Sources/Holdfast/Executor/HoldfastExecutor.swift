@@ -104,11 +104,19 @@ public final class HoldfastExecutor: Service {
             host: host,
             session: session,
             findings: continuation,
-            onJoined: { claimer.hint() },
-            onHint: { _ in claimer.hint() },
-            onReplaced: { life.replaced() }
+            events: Membership.Events(
+                onJoined: { claimer.hint() },
+                onHint: { _ in claimer.hint() },
+                onDrainRequested: { life.requestDrain() },
+                onReplaced: { life.replaced() }
+            )
         )
-        self.reclaimer = Reclaimer(host: host, membership: self.membership, findings: findings) { queues in
+        self.reclaimer = Reclaimer(
+            host: host,
+            membership: self.membership,
+            quarantineAfter: configuration.quarantineAfter,
+            findings: findings
+        ) { queues in
             host.notifier.notify(queues)
             claimer.hint()
         }
