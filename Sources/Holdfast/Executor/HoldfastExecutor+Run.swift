@@ -35,6 +35,7 @@ extension HoldfastExecutor {
             group.addTask { await self.housekeeper.run() }
             group.addTask { await self.claimer.run() }
             group.addTask { await self.drainOnRequest() }
+            group.addTask { await self.replayChecker.run() }
             self.life.ready()
             await self.untilStopped()
             await self.drain()
