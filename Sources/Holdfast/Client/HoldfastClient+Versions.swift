@@ -87,7 +87,11 @@ extension HoldfastClient {
         let request = TimeOrderedID.make(milliseconds: epochMillisecondsNow())
         _ = try await self.read("requesting replay checks") { database throws(PostgresError) in
             try await database.requestReplayChecks(
-                request, of: version, against: target, applicationName: application)
+                request,
+                of: version,
+                against: target,
+                applicationName: application
+            )
         }
         self.core.notifier.notify([ClientCore.replayHint])
         let end = ContinuousClock.now.advanced(by: timeout)

@@ -63,7 +63,9 @@ extension HoldfastExecutor {
             )
             try self.require(self.shutdownGracePeriod >= .zero, "shutdownGracePeriod must not be negative")
             try self.require(self.payloadLimits.maxBytes >= 1, "payloadLimits.maxBytes must be 1 or more")
-            if let limit = self.quarantineAfter { try self.require(limit >= 1, "quarantineAfter must be 1 or more, or nil") }
+            if let limit = self.quarantineAfter {
+                try self.require(limit >= 1, "quarantineAfter must be 1 or more, or nil")
+            }
             if let id = self.executorID {
                 try self.require(!id.isBlank, "executorID is blank; leave it out or name it")
             }

@@ -198,7 +198,8 @@ final class Membership: Sendable {
         }
         if !suspects.isEmpty {
             self.findings.yield(
-                .suspects(suspects, mayJudgeLeases: mayJudgeLeases, mayJudgeSessions: mayJudgeSessions))
+                .suspects(suspects, mayJudgeLeases: mayJudgeLeases, mayJudgeSessions: mayJudgeSessions)
+            )
         }
         if report.isDrainRequested { self.events.onDrainRequested() }
         if !report.unreclaimed.isEmpty { self.findings.yield(.unreclaimed(report.unreclaimed)) }

@@ -43,7 +43,10 @@ final class Reclaimer: Sendable {
                 switch finding {
                 case .suspects(let suspects, let mayJudgeLeases, let mayJudgeSessions):
                     try await self.bury(
-                        suspects, mayJudgeLeases: mayJudgeLeases, mayJudgeSessions: mayJudgeSessions)
+                        suspects,
+                        mayJudgeLeases: mayJudgeLeases,
+                        mayJudgeSessions: mayJudgeSessions
+                    )
                 case .unreclaimed(let dead):
                     try await self.reclaim(dead)
                 }

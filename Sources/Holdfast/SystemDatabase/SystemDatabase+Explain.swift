@@ -89,8 +89,9 @@ extension SystemDatabase {
         PostgresQuery(
             """
             SELECT e.executor_id, e.application_version, e.state = 'draining' OR e.drain_requested,
-                   s.name = ANY(e.workflows),
-                   e.queues IS NULL OR s.queue_name = ANY(e.queues) OR s.queue_name = '\(Self.internalQueue)',
+                   coalesce(s.name = ANY(e.workflows), FALSE),
+                   e.queues IS NULL
+                     OR coalesce(s.queue_name = ANY(e.queues) OR s.queue_name = '\(Self.internalQueue)', FALSE),
                    e.running, e.capacity,
                    (SELECT count(*) FROM \(self.names.dbos).workflow_status p
                      WHERE p.status = 'PENDING' AND p.queue_name = s.queue_name AND p.executor_id = e.executor_id)

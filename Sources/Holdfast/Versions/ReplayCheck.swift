@@ -26,7 +26,9 @@ final class ReplayCheck: Sendable {
     /// The code went beyond the record, or returned.
     func ended(unused step: RecordedStep?) {
         guard let step else { return self.settle(.compatible) }
-        self.settle(.diverges(step: step.functionID, detail: "'\(step.name)' is recorded, but the code does not call it"))
+        self.settle(
+            .diverges(step: step.functionID, detail: "'\(step.name)' is recorded, but the code does not call it")
+        )
     }
 
     private func settle(_ verdict: Verdict) { self.state.withLock { $0 = $0 ?? verdict } }

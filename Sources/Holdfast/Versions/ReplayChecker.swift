@@ -44,7 +44,10 @@ final class ReplayChecker: Sendable {
         for request in requests {
             let answer = try await self.check(request)
             try await self.host.database.answerReplayCheck(
-                request.id, answer, executorID: identity.executorID.rawValue)
+                request.id,
+                answer,
+                executorID: identity.executorID.rawValue
+            )
         }
         return requests.count == Self.batch
     }
@@ -52,7 +55,10 @@ final class ReplayChecker: Sendable {
     private func check(_ request: ReplayRequest) async throws -> ReplayAnswer {
         guard let workflow = self.host.registry.workflows[request.name] else {
             return ReplayAnswer(
-                verdict: "diverges", step: 0, detail: "workflow '\(request.name)' is not registered in this version")
+                verdict: "diverges",
+                step: 0,
+                detail: "workflow '\(request.name)' is not registered in this version"
+            )
         }
         let recorded = try await self.host.database.journal(of: request.workflowID)
         let check = ReplayCheck()

@@ -7,7 +7,6 @@ public import FoundationEssentials
 public import Foundation
 #endif
 
-
 /// One version of an application: who runs it and what work belongs to it.
 public struct VersionReport: Sendable, Codable {
     /// What an operator may do about a version.
