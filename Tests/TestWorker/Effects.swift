@@ -38,6 +38,13 @@ struct Effects: Sendable {
             try await context.step("after") { _ in try self.append("effect \(context.id) 2") }
             return milliseconds
         }
+        try registry.register(WorkflowReference<Nothing, Nothing>("poison")) { _, context in
+            try await context.step("poison") { _ in
+                try self.append("effect \(context.id) 1")
+                kill(getpid(), SIGKILL)
+            }
+            return Nothing()
+        }
         return registry
     }
 

@@ -24,6 +24,7 @@ struct TestWorker {
         var graceMilliseconds: Int
         var concurrency: Int
         var queueConcurrency: Int?
+        var quarantineAfter: Int
     }
 
     static func main() async throws {
@@ -46,6 +47,7 @@ struct TestWorker {
         configuration.selfStop = .milliseconds(arguments.selfStopMilliseconds)
         configuration.lease = .milliseconds(arguments.leaseMilliseconds)
         configuration.shutdownGracePeriod = .milliseconds(arguments.graceMilliseconds)
+        configuration.quarantineAfter = arguments.quarantineAfter
         let executor = try HoldfastExecutor(
             configuration: configuration,
             registry: try Effects(folder: arguments.folder, executorID: arguments.executorID).registry(),

@@ -54,6 +54,7 @@ final class WorkerProcess: @unchecked Sendable {
         var selfStop = 1200
         var lease = 2000
         var grace = 5000
+        var quarantineAfter = 5
     }
 
     init(
@@ -71,7 +72,7 @@ final class WorkerProcess: @unchecked Sendable {
             "ownSchema": database.configuration.ownSchema, "application": "test-app", "version": version,
             "executorID": id, "folder": folder.path, "heartbeatMilliseconds": timing.heartbeat,
             "selfStopMilliseconds": timing.selfStop, "leaseMilliseconds": timing.lease,
-            "graceMilliseconds": timing.grace, "concurrency": concurrency,
+            "graceMilliseconds": timing.grace, "quarantineAfter": timing.quarantineAfter, "concurrency": concurrency,
         ]
         if let queueConcurrency { arguments["queueConcurrency"] = queueConcurrency }
         let json = try JSONSerialization.data(withJSONObject: arguments)
