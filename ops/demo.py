@@ -354,6 +354,10 @@ def share(fraction):
     return f"{round(fraction * 100)} %"
 
 
+def count(number, one, many):
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def seconds(value):
     return "–" if value is None else f"{value:.2f} s"
 
@@ -408,9 +412,6 @@ class Demo:
 
     @property
     def title(self):
-        def count(number, one, many):
-            return f"{number:,} {one if number == 1 else many}"
-
         return ", ".join(
             [
                 f"{count(len(self.files), 'file', 'files')} of {printable(self.root)}",
@@ -870,10 +871,11 @@ class Demo:
             )
         say()
         say(
-            f"  {figures['enqueued']:,} files enqueued, {figures['succeeded']:,} succeeded, in {self.elapsed:.1f} s: "
-            f"{len(self.files) / self.elapsed:,.0f} files per second"
+            f"  {count(figures['enqueued'], 'file', 'files')} enqueued, {figures['succeeded']:,} succeeded, in {self.elapsed:.1f} s: "
+            f"{len(self.files) / self.elapsed:,.0f} per second"
         )
-        say(f"  {figures['reclaimed']:,} workflows taken over from the dead")
+        if self.kills:
+            say(f"  {count(figures['reclaimed'], 'workflow', 'workflows')} taken over from the dead")
         for name, count in self.bystanders.items():
             say(f"  {count:,} of them from {name}, which was alive and could not renew its lease")
         say(
