@@ -48,6 +48,15 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .testTarget(name: "InventoryTests", dependencies: ["Inventory"], swiftSettings: settings),
+        .testTarget(
+            name: "InventoryTests",
+            dependencies: [
+                "Inventory",
+                .product(name: "Holdfast", package: "holdfast"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
     ]
 )

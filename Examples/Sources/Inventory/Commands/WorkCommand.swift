@@ -15,10 +15,6 @@ struct WorkCommand: AsyncParsableCommand {
         discussion: "On SIGTERM and SIGINT it ends the steps that run, and gives the rest of its work back."
     )
 
-    /// How many scans and how many batches wait for their files here at once.
-    private static let scans = 4
-    private static let batches = 8
-
     @OptionGroup var database: DatabaseOptions
 
     @Option(help: "A name no other running executor has. Default: host, process and chance.")
@@ -35,25 +31,12 @@ struct WorkCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var configuration = HoldfastExecutor.Configuration(
-            applicationName: Inventory.application,
-            database: try self.database.configuration()
-        )
-        configuration.executorID = self.executorID.map { ExecutorID($0) }
-        configuration.applicationVersion = self.applicationVersion
-        configuration.maxConcurrentWorkflows = self.concurrency + Self.batches + Self.scans
-        configuration.payloadLimits = DatabaseOptions.payloadLimits
         let logger = Logger(label: "inventory", factory: { StreamLogHandler.standardError(label: $0) })
-        let executor = try HoldfastExecutor(
-            configuration: configuration,
-            workflows: ScanWorkflow(),
-            BatchWorkflow(),
-            FileWorkflow(),
-            queues: [
-                Queue(.files, workerConcurrency: self.concurrency),
-                Queue(.batches, workerConcurrency: Self.batches),
-                Queue(.scans, workerConcurrency: Self.scans),
-            ],
+        let executor = try Inventory.executor(
+            database: try self.database.configuration(),
+            id: self.executorID.map { ExecutorID($0) },
+            version: self.applicationVersion,
+            concurrency: self.concurrency,
             logger: logger
         )
         let group = ServiceGroup(
