@@ -91,14 +91,15 @@ def seed(session, count):
                                       placing left(lpad(to_hex(moment), 12, '0'), 8) from 1)
                               placing right(lpad(to_hex(moment), 12, '0'), 4) from 10) AS id FROM copies
         ), inputs AS (
-            INSERT INTO dbos.workflow_input
-            SELECT (jsonb_populate_record(i, jsonb_build_object('workflow_uuid', id))).*
-              FROM named JOIN dbos.workflow_input i ON i.workflow_uuid = original ORDER BY n
+            INSERT INTO dbos.workflow_input SELECT copy.*
+              FROM named JOIN dbos.workflow_input i ON i.workflow_uuid = original,
+                   jsonb_populate_record(i, jsonb_build_object('workflow_uuid', id)) AS copy ORDER BY n
         )
         INSERT INTO dbos.workflow_status
-        SELECT (jsonb_populate_record(t, jsonb_build_object(
-                   'workflow_uuid', id, 'queue_name', 'queue-1', 'created_at', moment))).*
-          FROM named JOIN dbos.workflow_status t ON t.workflow_uuid = original ORDER BY n""")
+        SELECT copy.*
+          FROM named JOIN dbos.workflow_status t ON t.workflow_uuid = original,
+               jsonb_populate_record(t, jsonb_build_object(
+                   'workflow_uuid', id, 'queue_name', 'queue-1', 'created_at', moment)) AS copy ORDER BY n""")
 
 
 def fleet(bench, database, executors):

@@ -128,13 +128,15 @@ extension SystemDatabase {
     }
 
     /// Gives interrupted work back. An interrupted run is neither a failure nor an attempt, so the claim's count is undone.
+    ///
+    /// The status is hidden from the planner, as it is where outcomes are written.
     func handBackQuery(_ owners: [Owner]) -> PostgresQuery {
         PostgresQuery(
             """
             UPDATE \(self.names.dbos).workflow_status w
                SET \(Self.handBackAssignments)
               FROM unnest($1::text[], $2::text[]) AS f(id, token)
-             WHERE w.workflow_uuid = f.id AND w.owner_xid = f.token AND w.status = 'PENDING'
+             WHERE w.workflow_uuid = f.id AND w.owner_xid = f.token AND coalesce(w.status, '') = 'PENDING'
             """,
             [.textArray(owners.map(\.workflowID)), .textArray(owners.map(\.token))]
         )
