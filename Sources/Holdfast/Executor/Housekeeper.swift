@@ -13,6 +13,9 @@ final class Housekeeper: Sendable {
     /// Every so many rounds, instead of sweeping, work is looked for that no live version can run.
     private static let roundsPerStrandedCheck = 31
 
+    /// About once an hour what is over and done with is forgotten.
+    private static let roundsPerPruning = 3571
+
     private let host: ExecutionHost
     private let catalog: QueueCatalog
     private let onWork: @Sendable () -> Void
@@ -31,7 +34,9 @@ final class Housekeeper: Sendable {
         while !Task.isCancelled {
             round += 1
             do throws(PostgresError) {
-                if round % Self.roundsPerStrandedCheck == 0 {
+                if round % Self.roundsPerPruning == 0 {
+                    try await self.host.database.prune()
+                } else if round % Self.roundsPerStrandedCheck == 0 {
                     try await self.reportStranded()
                 } else if round % Self.roundsPerRefresh == 0 {
                     try await self.catalog.refresh()

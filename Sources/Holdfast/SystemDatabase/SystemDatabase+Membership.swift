@@ -224,6 +224,27 @@ extension SystemDatabase {
         )
     }
 
+    /// Forgets members that ended a week ago and own nothing, takeovers of a month ago, and abandoned replay requests.
+    func prune() async throws(PostgresError) {
+        _ = try await self.pool.pipeline([
+            PostgresQuery(
+                """
+                DELETE FROM \(self.names.holdfast).executors
+                 WHERE state IN ('dead', 'stopped') AND reclaimed_at < clock_timestamp() - interval '7 days'
+                """
+            ),
+            PostgresQuery(
+                "DELETE FROM \(self.names.holdfast).takeovers WHERE at < clock_timestamp() - interval '30 days'"
+            ),
+            PostgresQuery(
+                """
+                DELETE FROM \(self.names.holdfast).replay_checks
+                 WHERE requested_at < clock_timestamp() - interval '1 day'
+                """
+            ),
+        ])
+    }
+
     /// The query that takes the lease session's lock; it is held as long as the session lives.
     func leaseLockQuery(_ incarnation: Incarnation) -> PostgresQuery {
         PostgresQuery("SELECT pg_advisory_lock($1::int8)", [.int8(incarnation.lockKey)])

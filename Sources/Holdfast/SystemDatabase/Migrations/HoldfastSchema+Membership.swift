@@ -17,7 +17,7 @@ extension HoldfastSchema {
           capacity INT4 NOT NULL,
           running INT4 NOT NULL DEFAULT 0,
           -- What it can run and where it looks, to say why a workflow waits. NULL queues: all of the application's.
-          workflows TEXT[] NOT NULL,
+          workflows TEXT[] NOT NULL DEFAULT '{}',
           queues TEXT[],
           -- An operator wants it to finish its steps, hand its work over and claim nothing more.
           drain_requested BOOLEAN NOT NULL DEFAULT FALSE,
@@ -62,8 +62,8 @@ extension HoldfastSchema {
           application_version TEXT,
           reason TEXT NOT NULL,
           -- How many executors have died under it since its last checkpoint, this one included, and what followed.
-          strikes INT4 NOT NULL,
-          decision TEXT NOT NULL CHECK (decision IN ('requeued', 'delayed', 'quarantined')),
+          strikes INT4 NOT NULL DEFAULT 1,
+          decision TEXT NOT NULL DEFAULT 'requeued' CHECK (decision IN ('requeued', 'delayed', 'quarantined')),
           at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
         );
         -- The history of one workflow.
