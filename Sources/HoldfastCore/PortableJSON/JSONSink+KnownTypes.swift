@@ -71,7 +71,7 @@ extension JSONSink {
         } else if let value = exactly(value, as: Data.self) {
             try appendText(value.base64EncodedString())
         } else if let value = exactly(value, as: UUID.self) {
-            try appendText(value.uuidString)
+            try appendText(value.uuidString.lowercased())
         } else if let value = exactly(value, as: URL.self) {
             try appendText(value.absoluteString)
         } else {
