@@ -75,11 +75,34 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(name: "HoldfastCoreTests", dependencies: ["HoldfastCore"], swiftSettings: settings),
+        // A process for the tests to kill.
+        .executableTarget(
+            name: "TestWorker",
+            dependencies: [
+                "Holdfast",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            path: "Tests/TestWorker",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "HoldfastTests",
             dependencies: [
-                "Holdfast", "HoldfastCore", "HoldfastPostgres",
+                "Holdfast", "HoldfastCore", "HoldfastPostgres", "TestWorker",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            exclude: ["Fixtures"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "HoldfastToolTests",
+            dependencies: [
+                "HoldfastTool", "Holdfast", "HoldfastPostgres",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
         ),

@@ -62,6 +62,17 @@ import Testing
         }
     }
 
+    /// The request may reach the server before the query does.
+    @Test func aCancelRequestThatComesTooEarlyIsRepeated() async throws {
+        let connection = try await TestDatabase.connect()
+        for _ in 0..<20 {
+            let task = Task { try await connection.executeCancellable("select pg_sleep(604)") }
+            await Task.yield()
+            task.cancel()
+            #expect(try await postgresError { _ = try await task.value }.code == .cancelled)
+        }
+    }
+
     @Test func cancellingNothingDoesNothing() async throws {
         let connection = try await TestDatabase.connect()
         connection.cancelRunningQuery()

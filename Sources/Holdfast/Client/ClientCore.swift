@@ -13,6 +13,9 @@ final class ClientCore: Sendable {
     let notifier: QueueNotifier
     let applicationName: String?
     let limits: PayloadLimits
+    /// What is announced instead of a queue when records are to be compared with code; no queue may have this name.
+    static let replayHint = "_dbos_replay_checks"
+
     /// The channel on which queues with new work are announced.
     let channel: String
     let logger: Logger

@@ -76,9 +76,13 @@ extension HoldfastClient {
     public func queues() async throws -> [QueueSnapshot] {
         let application = self.core.applicationName
         let (rows, depths) = try await self.read("listing queues") { database throws(PostgresError) in
-            (try await database.queues(applicationName: application), try await database.queueDepths())
+            (try await database.queues(applicationName: nil), try await database.queueDepths())
         }
-        var queues = rows.map { row in QueueSnapshot(row: row, depth: depths[row.name]) }
+        // All rows are read: a queue of another application must not be taken for one that nobody registered.
+        var queues =
+            rows
+            .filter { application == nil || $0.applicationName == nil || $0.applicationName == application }
+            .map { row in QueueSnapshot(row: row, depth: depths[row.name]) }
         let known = Set(rows.map(\.name))
         for (name, depth) in depths where !known.contains(name) {
             queues.append(QueueSnapshot(unregistered: name, depth: depth))

@@ -139,6 +139,10 @@ public struct Takeover: Sendable, Codable {
     public var applicationVersion: String?
     /// Why the former owner was taken for gone.
     public var reason: String
+    /// How many executors had died under it since its last checkpoint.
+    public var strikes: Int
+    /// What followed: `requeued`, `delayed` or `quarantined`.
+    public var decision: String
     /// When, by the database's clock.
     public var at: Date
 }

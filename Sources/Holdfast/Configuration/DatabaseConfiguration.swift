@@ -18,6 +18,8 @@ public struct DatabaseConfiguration: Sendable {
     public var ownSchema: String
     /// How many connections are opened at most. Default: 8.
     public var poolSize: Int
+    /// How long one host may take to accept a connection before the next one is tried. Default: 10 s.
+    public var connectTimeout: Duration = .seconds(10)
 
     /// Makes a configuration.
     public init(
@@ -46,6 +48,9 @@ public struct DatabaseConfiguration: Sendable {
         guard self.poolSize >= 2 else {
             throw HoldfastError(.invalidConfiguration, "poolSize is \(self.poolSize); it must be 2 or more")
         }
+        guard self.connectTimeout > .zero else {
+            throw HoldfastError(.invalidConfiguration, "connectTimeout is \(self.connectTimeout); it must be positive")
+        }
         guard self.schema != self.ownSchema else {
             throw HoldfastError(
                 .invalidConfiguration,
@@ -63,6 +68,7 @@ public struct DatabaseConfiguration: Sendable {
     /// The connections for statements.
     func statements(applicationName: String) -> PostgresConfiguration {
         var configuration = PostgresConfiguration(self.url, applicationName: applicationName)
+        configuration.connectTimeout = self.connectTimeout
         configuration.preparesStatements = !self.isPooled
         return configuration
     }
@@ -70,6 +76,8 @@ public struct DatabaseConfiguration: Sendable {
     /// The connection for the lease session and notifications; `nil` when there is no way to have one.
     func session(applicationName: String) -> PostgresConfiguration? {
         guard let url = self.directURL ?? (self.isPooled ? nil : self.url) else { return nil }
-        return PostgresConfiguration(url, applicationName: applicationName)
+        var configuration = PostgresConfiguration(url, applicationName: applicationName)
+        configuration.connectTimeout = self.connectTimeout
+        return configuration
     }
 }

@@ -34,6 +34,9 @@ extension HoldfastExecutor {
         public var selfStop: Duration = .seconds(7)
         /// After how long without a renewal peers take over. Default: 10 s.
         public var lease: Duration = .seconds(10)
+        /// After how many executors have died under a workflow without a new checkpoint it is given up; `nil`: never. From the
+        /// second death on it waits longer and longer before it runs again. Default: 5.
+        public var quarantineAfter: Int? = 5
         /// How long running steps may take to reach their checkpoint when the executor shuts down. Default: 30 s.
         public var shutdownGracePeriod: Duration = .seconds(30)
         /// How large inputs and results may be.
@@ -60,6 +63,9 @@ extension HoldfastExecutor {
             )
             try self.require(self.shutdownGracePeriod >= .zero, "shutdownGracePeriod must not be negative")
             try self.require(self.payloadLimits.maxBytes >= 1, "payloadLimits.maxBytes must be 1 or more")
+            if let limit = self.quarantineAfter {
+                try self.require(limit >= 1, "quarantineAfter must be 1 or more, or nil")
+            }
             if let id = self.executorID {
                 try self.require(!id.isBlank, "executorID is blank; leave it out or name it")
             }

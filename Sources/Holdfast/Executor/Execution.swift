@@ -19,6 +19,8 @@ final class Execution: Sendable {
     let deadline: Int64?
     let token: String
     let host: ExecutionHost
+    /// Set when this run only compares the record with the code.
+    let check: ReplayCheck?
     let logger: Logger
 
     private struct State {
@@ -38,8 +40,10 @@ final class Execution: Sendable {
         queue: String?,
         deadline: Int64?,
         token: String,
-        host: ExecutionHost
+        host: ExecutionHost,
+        check: ReplayCheck? = nil
     ) {
+        self.check = check
         self.workflowID = workflowID
         self.name = name
         self.queue = queue
@@ -167,6 +171,7 @@ extension InterruptionReason {
         case .lostOwnership: "another executor owns it now"
         case .cancelled: "it was cancelled"
         case .shutdown: "the executor is shutting down; the workflow goes back to its queue"
+        case .checked: "the record ends here; this run only checked it"
         case .selfFenced: "the executor could not renew its lease in time"
         }
     }

@@ -86,7 +86,9 @@ final class ExecutionHost: Sendable {
         row.applicationName = self.identity.applicationName
         row.applicationVersion = self.identity.applicationVersion
         row.executorID = self.identity.executorID.rawValue
-        if queue == nil, self.registry.workflows[name.rawValue] != nil, let token = self.nextToken() {
+        if queue == nil, !self.running.isDraining, self.registry.workflows[name.rawValue] != nil,
+            let token = self.nextToken()
+        {
             row.startHere(token: token, now: epochMillisecondsNow())
         }
         return row

@@ -13,12 +13,15 @@ final class ExecutorLife: Sendable {
     private struct State {
         var phase: Phase = .new
         var isReplaced = false
+        var isDrainRequested = false
         var waiters: [CheckedContinuation<Bool, Never>] = []
     }
 
     private let state = Mutex(State())
     /// Woken when the executor must stop by itself.
     let stop = WakeSignal()
+    /// Woken when the executor must hand over its work and claim nothing more.
+    let drain = WakeSignal()
 
     /// - Returns: `false` when `run()` was called before.
     func begin() -> Bool {
@@ -36,6 +39,12 @@ final class ExecutorLife: Sendable {
     func replaced() {
         self.state.withLock { $0.isReplaced = true }
         self.stop.wake()
+    }
+
+    /// An operator wants the executor drained; it stays a member, so that one sees when it is idle.
+    func requestDrain() {
+        self.state.withLock { $0.isDrainRequested = true }
+        self.drain.wake()
     }
 
     var isReplaced: Bool { self.state.withLock { $0.isReplaced } }

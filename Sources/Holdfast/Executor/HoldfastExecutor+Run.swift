@@ -34,6 +34,8 @@ extension HoldfastExecutor {
             group.addTask { await self.reclaimer.run() }
             group.addTask { await self.housekeeper.run() }
             group.addTask { await self.claimer.run() }
+            group.addTask { await self.drainOnRequest() }
+            group.addTask { await self.replayChecker.run() }
             self.life.ready()
             await self.untilStopped()
             await self.drain()
@@ -155,6 +157,16 @@ extension HoldfastExecutor {
         self.host.running.closeAll(.shutdown)
         // Code that does not react to cancellation is left behind; its workflow is handed back, its writes are refused.
         await self.untilIdle(within: .seconds(1))
+    }
+
+    /// Hands everything over as a shutdown does, but stays, so that an operator sees it idle and may stop it.
+    private func drainOnRequest() async {
+        await self.life.drain.wait()
+        guard !Task.isCancelled else { return }
+        self.logger.notice("drained on request: this executor claims nothing more until it is restarted")
+        self.claimer.stop()
+        self.membership.beginDrain()
+        self.host.running.beginDrain(.shutdown)
     }
 
     private func untilIdle(within limit: Duration) async {

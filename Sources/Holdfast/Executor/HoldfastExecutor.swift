@@ -32,6 +32,7 @@ public final class HoldfastExecutor: Service {
     let membership: Membership
     let reclaimer: Reclaimer
     let housekeeper: Housekeeper
+    let replayChecker: ReplayChecker
     let life: ExecutorLife
 
     /// Makes an executor for the workflows given one by one.
@@ -99,20 +100,33 @@ public final class HoldfastExecutor: Service {
             PostgresListener($0, channels: [core.channel], logger: logger)
         }
         let life = ExecutorLife()
+        let replayChecker = ReplayChecker(host: host)
         self.membership = Membership(
             configuration: configuration,
             host: host,
             session: session,
             findings: continuation,
-            onJoined: { claimer.hint() },
-            onHint: { _ in claimer.hint() },
-            onReplaced: { life.replaced() }
+            events: Membership.Events(
+                onJoined: { claimer.hint() },
+                onHint: { payload in
+                    if payload != ClientCore.replayHint { claimer.hint() }
+                    if payload == nil || payload == ClientCore.replayHint { replayChecker.hint() }
+                },
+                onDrainRequested: { life.requestDrain() },
+                onReplaced: { life.replaced() }
+            )
         )
-        self.reclaimer = Reclaimer(host: host, membership: self.membership, findings: findings) { queues in
+        self.reclaimer = Reclaimer(
+            host: host,
+            membership: self.membership,
+            quarantineAfter: configuration.quarantineAfter,
+            findings: findings
+        ) { queues in
             host.notifier.notify(queues)
             claimer.hint()
         }
         self.housekeeper = Housekeeper(host: host, catalog: catalog, onWork: { claimer.hint() })
+        self.replayChecker = replayChecker
         self.configuration = configuration
         self.queues = queues
         self.logger = logger

@@ -10,6 +10,8 @@ final class Housekeeper: Sendable {
     private static let interval: Duration = .seconds(1)
     /// Every so many rounds the queues are read instead of sweeping, so that an idle executor sends one statement a round.
     private static let roundsPerRefresh = 5
+    /// Every so many rounds, instead of sweeping, work is looked for that no live version can run.
+    private static let roundsPerStrandedCheck = 31
 
     private let host: ExecutionHost
     private let catalog: QueueCatalog
@@ -29,7 +31,9 @@ final class Housekeeper: Sendable {
         while !Task.isCancelled {
             round += 1
             do throws(PostgresError) {
-                if round % Self.roundsPerRefresh == 0 {
+                if round % Self.roundsPerStrandedCheck == 0 {
+                    try await self.reportStranded()
+                } else if round % Self.roundsPerRefresh == 0 {
                     try await self.catalog.refresh()
                 } else {
                     let application = self.host.identity.applicationName
@@ -47,6 +51,19 @@ final class Housekeeper: Sendable {
                 self.logger.warning("housekeeping failed; trying again", metadata: ["error": "\(error)"])
             }
             try? await Task.sleep(for: Self.interval * Double.random(in: 1.0...1.1))
+        }
+    }
+
+    /// Work that waits for a version nobody runs is never silent.
+    private func reportStranded() async throws(PostgresError) {
+        let application = self.host.identity.applicationName
+        let stranded = try await self.host.database.stranded(applicationName: application)
+        self.host.metrics.stranded(stranded.values.reduce(0, +))
+        for (version, count) in stranded.sorted(by: { $0.key < $1.key }) {
+            self.logger.warning(
+                "open work belongs to a version without live executors; start one, or re-pin the work",
+                metadata: ["version": "\(version)", "workflows": "\(count)"]
+            )
         }
     }
 

@@ -13,8 +13,20 @@ import Synchronization
 final class Membership: Sendable {
     /// What peers' ends ask for.
     enum Finding: Sendable {
-        case suspects([RenewalReport.Peer], mayJudgeLeases: Bool)
+        case suspects([RenewalReport.Peer], mayJudgeLeases: Bool, mayJudgeSessions: Bool)
         case unreclaimed([RenewalReport.Dead])
+    }
+
+    /// What the rest of the executor wants to hear.
+    struct Events: Sendable {
+        /// This process has joined, for the first time or again.
+        var onJoined: @Sendable () -> Void
+        /// Something was announced: a queue's name, or nothing particular.
+        var onHint: @Sendable (String?) -> Void
+        /// An operator wants this executor drained.
+        var onDrainRequested: @Sendable () -> Void
+        /// The slot belongs to a newer process.
+        var onReplaced: @Sendable () -> Void
     }
 
     private struct State {
@@ -29,10 +41,7 @@ final class Membership: Sendable {
     private let host: ExecutionHost
     private let session: PostgresListener?
     private let findings: AsyncStream<Finding>.Continuation
-    /// Called when this process has joined; when work was announced (queue names); when the slot is lost for good.
-    private let onJoined: @Sendable () -> Void
-    private let onHint: @Sendable (String?) -> Void
-    private let onReplaced: @Sendable () -> Void
+    private let events: Events
     private let logger: Logger
     private let state: Mutex<State>
     private let wake = WakeSignal()
@@ -42,18 +51,14 @@ final class Membership: Sendable {
         host: ExecutionHost,
         session: PostgresListener?,
         findings: AsyncStream<Finding>.Continuation,
-        onJoined: @escaping @Sendable () -> Void,
-        onHint: @escaping @Sendable (String?) -> Void,
-        onReplaced: @escaping @Sendable () -> Void
+        events: Events
     ) {
         self.configuration = configuration
         self.database = host.database
         self.host = host
         self.session = session
         self.findings = findings
-        self.onJoined = onJoined
-        self.onHint = onHint
-        self.onReplaced = onReplaced
+        self.events = events
         self.logger = host.logger
         self.state = Mutex(
             State(
@@ -103,6 +108,8 @@ final class Membership: Sendable {
             host: HostName.current,
             pid: HostName.processID,
             capacity: self.configuration.maxConcurrentWorkflows,
+            workflows: self.host.registry.names,
+            queues: self.configuration.queueSelection.listed,
             leaseMilliseconds: self.configuration.lease.inMilliseconds
         )
         let sentAt = ContinuousClock.now
@@ -111,13 +118,14 @@ final class Membership: Sendable {
             state.machine.joined(sentAt: sentAt, serverEpoch: serverEpoch)
             state.member = member
             state.holdsSession = false
+            state.machine.sessionClosed()
         }
         self.host.open(incarnation)
         self.logger.info(
             "joined the fleet",
             metadata: ["incarnation": "\(incarnation)", "superseded": "\(superseded)"]
         )
-        self.onJoined()
+        self.events.onJoined()
     }
 
     private func joinAgain() async {
@@ -179,14 +187,21 @@ final class Membership: Sendable {
 
     private func handle(_ report: RenewalReport, sentAt: ContinuousClock.Instant) {
         let now = ContinuousClock.now
-        let (action, mayJudge) = self.state.withLock { state in
+        let (action, mayJudgeLeases, mayJudgeSessions) = self.state.withLock { state in
             let action = state.machine.answered(report.answer, sentAt: sentAt, now: now)
-            return (action, state.machine.mayJudgeLeases(now: now))
+            return (action, state.machine.mayJudgeLeases(now: now), state.machine.mayJudgeSessions(now: now))
         }
         self.perform(action, because: "the database says that this incarnation is over")
         guard action == .none else { return }
-        let suspects = report.suspects.filter { $0.isSessionGone || mayJudge }
-        if !suspects.isEmpty { self.findings.yield(.suspects(suspects, mayJudgeLeases: mayJudge)) }
+        let suspects = report.suspects.filter { suspect in
+            (suspect.isSessionGone && mayJudgeSessions) || (suspect.isLeaseExpired && mayJudgeLeases)
+        }
+        if !suspects.isEmpty {
+            self.findings.yield(
+                .suspects(suspects, mayJudgeLeases: mayJudgeLeases, mayJudgeSessions: mayJudgeSessions)
+            )
+        }
+        if report.isDrainRequested { self.events.onDrainRequested() }
         if !report.unreclaimed.isEmpty { self.findings.yield(.unreclaimed(report.unreclaimed)) }
     }
 
@@ -217,7 +232,7 @@ final class Membership: Sendable {
                 "a newer process runs in slot '\(self.host.identity.executorID)'; this one stops for good"
             )
             self.host.fence()
-            self.onReplaced()
+            self.events.onReplaced()
         }
     }
 
@@ -228,11 +243,14 @@ final class Membership: Sendable {
             switch event {
             case .connected:
                 await self.takeSessionLock()
-                self.onHint(nil)
+                self.events.onHint(nil)
             case .notification(_, let payload):
-                self.onHint(payload)
+                self.events.onHint(payload)
             case .disconnected:
-                self.state.withLock { $0.holdsSession = false }
+                self.state.withLock { state in
+                    state.holdsSession = false
+                    state.machine.sessionClosed()
+                }
             }
         }
     }
@@ -245,6 +263,7 @@ final class Membership: Sendable {
             let isCurrent = self.state.withLock { state in
                 guard state.member?.incarnation == member.incarnation else { return false }
                 state.holdsSession = true
+                state.machine.sessionOpened(now: .now)
                 return true
             }
             // Announce the session with a renewal, so that a death from now on is seen at once.

@@ -62,5 +62,8 @@ public struct QueueSelection: Sendable, Hashable {
         QueueSelection(names: Set(queues.map(\.rawValue)))
     }
 
+    /// The names, or `nil` for all.
+    var listed: [String]? { self.names?.sorted() }
+
     func contains(_ name: String) -> Bool { self.names?.contains(name) ?? true }
 }

@@ -16,6 +16,7 @@ final class Reclaimer: Sendable {
 
     private let host: ExecutionHost
     private let membership: Membership
+    private let quarantineAfter: Int?
     private let findings: AsyncStream<Membership.Finding>
     /// Called with the queues that work came back to.
     private let onReturned: @Sendable ([String]) -> Void
@@ -24,11 +25,13 @@ final class Reclaimer: Sendable {
     init(
         host: ExecutionHost,
         membership: Membership,
+        quarantineAfter: Int?,
         findings: AsyncStream<Membership.Finding>,
         onReturned: @escaping @Sendable ([String]) -> Void
     ) {
         self.host = host
         self.membership = membership
+        self.quarantineAfter = quarantineAfter
         self.findings = findings
         self.onReturned = onReturned
         self.logger = host.logger
@@ -38,8 +41,12 @@ final class Reclaimer: Sendable {
         for await finding in self.findings {
             do {
                 switch finding {
-                case .suspects(let suspects, let mayJudgeLeases):
-                    try await self.bury(suspects, mayJudgeLeases: mayJudgeLeases)
+                case .suspects(let suspects, let mayJudgeLeases, let mayJudgeSessions):
+                    try await self.bury(
+                        suspects,
+                        mayJudgeLeases: mayJudgeLeases,
+                        mayJudgeSessions: mayJudgeSessions
+                    )
                 case .unreclaimed(let dead):
                     try await self.reclaim(dead)
                 }
@@ -50,13 +57,18 @@ final class Reclaimer: Sendable {
         }
     }
 
-    private func bury(_ suspects: [RenewalReport.Peer], mayJudgeLeases: Bool) async throws {
+    private func bury(
+        _ suspects: [RenewalReport.Peer],
+        mayJudgeLeases: Bool,
+        mayJudgeSessions: Bool
+    ) async throws {
         guard self.membership.member != nil else { return }
         if suspects.contains(where: { !$0.isLeaseExpired }) { try await Task.sleep(for: Self.confirmation) }
         let ended = try await self.host.database.declareDead(
             suspects.map(\.incarnation),
             by: self.host.identity.executorID.rawValue,
-            mayJudgeLeases: mayJudgeLeases
+            mayJudgeLeases: mayJudgeLeases,
+            mayJudgeSessions: mayJudgeSessions
         )
         guard !ended.isEmpty else { return }
         for (dead, version) in ended {
@@ -74,15 +86,29 @@ final class Reclaimer: Sendable {
 
     private func reclaim(_ dead: [RenewalReport.Dead]) async throws {
         while let member = self.membership.member {
-            let returned = try await self.host.database.reclaim(dead, by: member, limit: Self.batch)
-            let count = returned.values.reduce(0, +)
+            let report = try await self.host.database.reclaim(
+                dead,
+                by: member,
+                limit: Self.batch,
+                quarantineAfter: self.quarantineAfter
+            )
+            let count = report.total
             if count > 0 {
                 self.host.metrics.reclaimed(count)
                 self.logger.notice(
                     "took over the work of the dead",
-                    metadata: ["workflows": "\(count)", "from": "\(dead.map(\.executorID).joined(separator: ", "))"]
+                    metadata: [
+                        "workflows": "\(count)", "from": "\(dead.map(\.executorID).joined(separator: ", "))",
+                        "delayed": "\(report.delayed)", "quarantined": "\(report.quarantined)",
+                    ]
                 )
-                self.onReturned(Array(returned.keys))
+                self.onReturned(Array(report.requeued.keys))
+            }
+            if report.quarantined > 0 {
+                self.logger.error(
+                    "executors keep dying under these workflows; they are given up until somebody resumes them",
+                    metadata: ["workflows": "\(report.quarantinedIDs)"]
+                )
             }
             if count < Self.batch { break }
         }

@@ -24,6 +24,8 @@ final class RunningWorkflows: Sendable {
     /// Sets what is called when a slot becomes free.
     func whenFreed(_ action: @escaping @Sendable () -> Void) { self.onFreed.withLock { $0 = action } }
 
+    var isDraining: Bool { self.state.withLock { $0.isDraining } }
+
     var count: Int { self.state.withLock { $0.executions.count } }
 
     func counts() -> (total: Int, byQueue: [String: Int]) { self.state.withLock { ($0.executions.count, $0.byQueue) } }

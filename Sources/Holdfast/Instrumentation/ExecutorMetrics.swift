@@ -15,6 +15,7 @@ import Metrics
 /// | `holdfast_workflow_duration` | timer | `workflow` | from dispatch to the code's end |
 /// | `holdfast_step_duration` | timer | `step`, `outcome` | from a step's start to its checkpoint |
 /// | `holdfast_workflows_reclaimed` | counter | | workflows taken over from the dead |
+/// | `holdfast_workflows_stranded` | gauge | | open workflows of versions without live executors |
 /// | `holdfast_fences` | counter | | times this executor stopped itself |
 struct ExecutorMetrics: Sendable {
     let application: String
@@ -46,6 +47,10 @@ struct ExecutorMetrics: Sendable {
     }
 
     func reclaimed(_ count: Int) { self.count("holdfast_workflows_reclaimed", [], by: count) }
+
+    func stranded(_ count: Int) {
+        Gauge(label: "holdfast_workflows_stranded", dimensions: [("application", self.application)]).record(count)
+    }
 
     func fenced() { self.count("holdfast_fences", []) }
 

@@ -141,7 +141,7 @@ extension SystemDatabase {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
-                SELECT from_executor_id, by_executor_id, application_version, reason,
+                SELECT from_executor_id, by_executor_id, application_version, reason, strikes, decision,
                        (extract(epoch FROM at) * 1000)::int8
                   FROM \(self.names.holdfast).takeovers WHERE workflow_uuid = $1 ORDER BY id
                 """,
@@ -156,7 +156,9 @@ extension SystemDatabase {
                     by: ExecutorID(try row.string(1)),
                     applicationVersion: try row.optionalString(2),
                     reason: try row.string(3),
-                    at: .init(epochMilliseconds: try row.int(4))
+                    strikes: try row.int(4),
+                    decision: try row.string(5),
+                    at: .init(epochMilliseconds: try row.int(6))
                 )
             )
         }

@@ -13,6 +13,10 @@ package struct Member: Sendable {
     package var host: String
     package var pid: Int32
     package var capacity: Int
+    /// The workflows it can run.
+    package var workflows: [String]
+    /// The queues it claims from; `nil`: all.
+    package var queues: [String]?
     package var leaseMilliseconds: Int64
 }
 
@@ -33,6 +37,8 @@ package struct RenewalReport: Sendable {
     }
 
     package var answer: LivenessMachine.RenewalAnswer
+    /// Whether an operator wants this executor drained.
+    package var isDrainRequested = false
     /// Watched peers that look gone.
     package var suspects: [Peer]
     /// Ended incarnations of this application and version that may still own work.
@@ -56,9 +62,10 @@ extension SystemDatabase {
                 ), joined AS (
                   INSERT INTO \(self.names.holdfast).executors
                     (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
-                     lease_ms, renewed_at, lease_expires_at, lock_key)
+                     lease_ms, renewed_at, lease_expires_at, lock_key, workflows, queues)
                   VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, $8, clock_timestamp(),
-                     clock_timestamp() + $8::int8 * interval '1 millisecond', $9)
+                     clock_timestamp() + $8::int8 * interval '1 millisecond', $9, $10,
+                     CASE WHEN $11 THEN $12::text[] END)
                 )
                 SELECT extract(epoch FROM pg_postmaster_start_time())::text, (SELECT count(*) FROM superseded)
                 """,
@@ -66,7 +73,8 @@ extension SystemDatabase {
                     .text(member.incarnation.text), .text(member.executorID), .text(member.applicationName),
                     .text(member.applicationVersion), .text(member.host), .int4(member.pid),
                     .int4(Int32(clamping: member.capacity)), .int8(member.leaseMilliseconds),
-                    .int8(member.incarnation.lockKey),
+                    .int8(member.incarnation.lockKey), .textArray(member.workflows), .bool(member.queues != nil),
+                    .textArray(member.queues ?? []),
                 ]
             )
         )
@@ -90,7 +98,7 @@ extension SystemDatabase {
                      lease_expires_at = clock_timestamp() + lease_ms * interval '1 millisecond',
                      session_server_epoch = CASE WHEN $6 THEN pg_postmaster_start_time() END
                WHERE incarnation = $1 AND state IN ('active', 'draining')
-              RETURNING 1
+              RETURNING drain_requested
             ), ahead AS MATERIALIZED (
               SELECT \(columns), 0 AS lap FROM \(names.holdfast).executors
                WHERE \(alive) AND incarnation > $1 ORDER BY incarnation LIMIT 3
@@ -107,7 +115,7 @@ extension SystemDatabase {
             )
             SELECT 'self', extract(epoch FROM pg_postmaster_start_time())::text,
                    (SELECT end_reason FROM \(names.holdfast).executors WHERE incarnation = $1), NULL,
-                   EXISTS (SELECT 1 FROM me), FALSE
+                   EXISTS (SELECT 1 FROM me), coalesce((SELECT drain_requested FROM me), FALSE)
             UNION ALL
             SELECT 'peer', incarnation, executor_id, application_version, expired, gone
               FROM probed WHERE expired OR gone
@@ -135,6 +143,7 @@ extension SystemDatabase {
         for row in result {
             switch try row.string(0) {
             case "self":
+                report.isDrainRequested = try row.bool(5)
                 if try row.bool(4) {
                     report.answer = .renewed(serverEpoch: try row.string(1))
                 } else if try row.optionalString(2) == "superseded" {
@@ -167,7 +176,8 @@ extension SystemDatabase {
     func declareDead(
         _ incarnations: [String],
         by executorID: String,
-        mayJudgeLeases: Bool
+        mayJudgeLeases: Bool,
+        mayJudgeSessions: Bool
     ) async throws(PostgresError) -> [(dead: RenewalReport.Dead, version: String)] {
         let result = try await self.pool.execute(
             PostgresQuery(
@@ -178,11 +188,13 @@ extension SystemDatabase {
                                          ELSE 'session_lost' END
                  WHERE incarnation = ANY($1::text[]) AND state IN ('active', 'draining')
                    AND (($3 AND lease_expires_at < clock_timestamp())
-                        OR CASE WHEN session_server_epoch = pg_postmaster_start_time()
+                        OR CASE WHEN $4 AND session_server_epoch = pg_postmaster_start_time()
                                 THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END)
                 RETURNING incarnation, executor_id, end_reason, application_version
                 """,
-                [.textArray(incarnations), .text(executorID), .bool(mayJudgeLeases)]
+                [
+                    .textArray(incarnations), .text(executorID), .bool(mayJudgeLeases), .bool(mayJudgeSessions),
+                ]
             )
         )
         var dead: [(dead: RenewalReport.Dead, version: String)] = []

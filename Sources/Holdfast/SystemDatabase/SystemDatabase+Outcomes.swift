@@ -23,6 +23,9 @@ package struct SettledWorkflow: Sendable {
 
 extension SystemDatabase {
     /// Writes a batch of outcomes, each conditional on `PENDING` and its token.
+    ///
+    /// The status is hidden from the planner: statistics seldom know of running workflows, so it would take the index of
+    /// the pending ones, and read all that run in the fleet for each batch.
     static func outcomeSQL(_ names: SchemaNames) -> String {
         """
         WITH rows AS (
@@ -33,7 +36,7 @@ extension SystemDatabase {
              SET status = r.status, deduplication_id = NULL, owner_xid = NULL,
                  updated_at = \(Self.nowMilliseconds), completed_at = \(Self.nowMilliseconds)
             FROM rows r
-           WHERE w.workflow_uuid = r.workflow_uuid AND w.status = 'PENDING' AND w.owner_xid = r.token
+           WHERE w.workflow_uuid = r.workflow_uuid AND w.owner_xid = r.token AND coalesce(w.status, '') = 'PENDING'
           RETURNING r.ordinal, r.workflow_uuid, r.output, r.error
         ), saved AS (
           INSERT INTO \(names.dbos).workflow_output (workflow_uuid, output, error)

@@ -4,6 +4,19 @@
 import HoldfastCore
 import HoldfastPostgres
 
+/// What one batch of a reclaim did.
+package struct ReclaimReport: Sendable {
+    /// Workflows that may run again at once, by queue.
+    package var requeued: [String: Int] = [:]
+    /// Workflows that wait, because executors keep dying under them.
+    package var delayed = 0
+    /// Workflows that were given up for the same reason.
+    package var quarantined = 0
+    package var quarantinedIDs = ""
+
+    package var total: Int { self.requeued.values.reduce(0, +) + self.delayed + self.quarantined }
+}
+
 extension SystemDatabase {
     /// The queue of directly started workflows once they have to be run again; DBOS's name.
     static let internalQueue = "_dbos_internal_queue"
@@ -13,12 +26,17 @@ extension SystemDatabase {
     /// `SKIP LOCKED` lets several peers share the load. Only rows whose token begins with a dead incarnation are touched:
     /// the work of a successor in the same slot has other tokens.
     ///
-    /// - Returns: How many workflows came back, by queue.
+    /// A workflow under which executors keep dying is suspected of killing them. A *strike* is a takeover since its last
+    /// checkpoint, so a workflow that makes progress has none. The first strike costs nothing; from the second on it waits
+    /// 1 s, 2 s, 4 s … 60 s, which keeps it apart from its neighbours; after `quarantineAfter` strikes it is given up.
+    ///
+    /// - Returns: How many workflows came back, by queue; delayed and quarantined ones have no queue here.
     func reclaim(
         _ dead: [RenewalReport.Dead],
         by member: Member,
-        limit: Int
-    ) async throws(PostgresError) -> [String: Int] {
+        limit: Int,
+        quarantineAfter: Int?
+    ) async throws(PostgresError) -> ReclaimReport {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
@@ -32,33 +50,67 @@ extension SystemDatabase {
                    WHERE s.status = 'PENDING' AND s.application_version = $4
                      AND (s.application_name = $5 OR s.application_name IS NULL)
                    ORDER BY s.created_at LIMIT $6 FOR NO KEY UPDATE OF s SKIP LOCKED
-                ), requeued AS (
+                ), judged AS MATERIALIZED (
+                  SELECT p.*, 1 + (
+                    SELECT count(*) FROM \(self.names.holdfast).takeovers t
+                     WHERE t.workflow_uuid = p.workflow_uuid AND t.at > to_timestamp(coalesce((
+                       SELECT max(o.retention_timestamp) FROM \(self.names.dbos).operation_outputs o
+                        WHERE o.workflow_uuid = p.workflow_uuid), 0) / 1000.0))::int4 AS strikes
+                    FROM picked p
+                ), decided AS MATERIALIZED (
+                  SELECT j.*, CASE WHEN j.strikes > $9::int4 THEN 'quarantined'
+                                   WHEN j.strikes > 1 THEN 'delayed' ELSE 'requeued' END AS decision
+                    FROM judged j
+                ), changed AS (
                   UPDATE \(self.names.dbos).workflow_status w
-                     SET status = 'ENQUEUED', owner_xid = NULL, started_at_epoch_ms = NULL,
-                         updated_at = \(Self.nowMilliseconds),
-                         queue_name = coalesce(queue_name, '\(Self.internalQueue)')
-                   WHERE w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM picked)) AND w.status = 'PENDING'
-                     AND left(w.owner_xid, \(Incarnation.length)) = ANY($1::text[])
-                  RETURNING w.workflow_uuid, w.queue_name, w.application_version
+                     SET status = CASE d.decision WHEN 'quarantined' THEN 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'
+                                                  WHEN 'delayed' THEN 'DELAYED' ELSE 'ENQUEUED' END,
+                         owner_xid = NULL, started_at_epoch_ms = NULL, updated_at = \(Self.nowMilliseconds),
+                         queue_name = CASE d.decision WHEN 'quarantined' THEN NULL
+                                      ELSE coalesce(w.queue_name, '\(Self.internalQueue)') END,
+                         deduplication_id = CASE d.decision WHEN 'quarantined' THEN NULL
+                                            ELSE w.deduplication_id END,
+                         completed_at = CASE d.decision WHEN 'quarantined' THEN \(Self.nowMilliseconds) END,
+                         delay_until_epoch_ms = CASE d.decision
+                           WHEN 'delayed' THEN \(Self.nowMilliseconds) + least(power(2, d.strikes - 2), 60)::int8 * 1000
+                           ELSE w.delay_until_epoch_ms END
+                    FROM decided d
+                   WHERE w.workflow_uuid = d.workflow_uuid
+                     AND w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM decided)) AND w.status = 'PENDING'
+                     AND left(w.owner_xid, \(Incarnation.length)) = d.incarnation
+                  RETURNING w.workflow_uuid, w.queue_name, w.application_version, d.executor_id, d.incarnation,
+                            d.reason, d.strikes, d.decision
                 ), recorded AS (
                   INSERT INTO \(self.names.holdfast).takeovers
                     (workflow_uuid, from_executor_id, from_incarnation, by_executor_id, by_incarnation,
-                     application_version, reason)
-                  SELECT r.workflow_uuid, p.executor_id, p.incarnation, $7, $8, r.application_version, p.reason
-                    FROM requeued r JOIN picked p ON p.workflow_uuid = r.workflow_uuid
+                     application_version, reason, strikes, decision)
+                  SELECT workflow_uuid, executor_id, incarnation, $7, $8, application_version, reason, strikes, decision
+                    FROM changed
                 )
-                SELECT queue_name, count(*) FROM requeued GROUP BY queue_name
+                SELECT decision, CASE decision WHEN 'requeued' THEN queue_name END, count(*),
+                       CASE decision WHEN 'quarantined' THEN string_agg(workflow_uuid, ', ') END
+                  FROM changed GROUP BY 1, 2
                 """,
                 [
                     .textArray(dead.map(\.incarnation)), .textArray(dead.map(\.executorID)),
                     .textArray(dead.map(\.reason)), .text(member.applicationVersion), .text(member.applicationName),
                     .int8(Int64(limit)), .text(member.executorID), .text(member.incarnation.text),
+                    .int4(quarantineAfter.map { Int32(clamping: $0) }),
                 ]
             )
         )
-        var counts: [String: Int] = [:]
-        for row in result { counts[try row.string(0)] = try row.int(1) }
-        return counts
+        var report = ReclaimReport()
+        for row in result {
+            let count = try row.int(2)
+            switch try row.string(0) {
+            case "requeued": report.requeued[try row.string(1)] = count
+            case "delayed": report.delayed += count
+            default:
+                report.quarantined += count
+                report.quarantinedIDs = try row.optionalString(3) ?? ""
+            }
+        }
+        return report
     }
 
     /// Marks ended members that own nothing any more, so that nobody looks for their work again.
@@ -76,13 +128,15 @@ extension SystemDatabase {
     }
 
     /// Gives interrupted work back. An interrupted run is neither a failure nor an attempt, so the claim's count is undone.
+    ///
+    /// The status is hidden from the planner, as it is where outcomes are written.
     func handBackQuery(_ owners: [Owner]) -> PostgresQuery {
         PostgresQuery(
             """
             UPDATE \(self.names.dbos).workflow_status w
                SET \(Self.handBackAssignments)
               FROM unnest($1::text[], $2::text[]) AS f(id, token)
-             WHERE w.workflow_uuid = f.id AND w.owner_xid = f.token AND w.status = 'PENDING'
+             WHERE w.workflow_uuid = f.id AND w.owner_xid = f.token AND coalesce(w.status, '') = 'PENDING'
             """,
             [.textArray(owners.map(\.workflowID)), .textArray(owners.map(\.token))]
         )

@@ -54,4 +54,168 @@ extension SystemDatabase {
             [.text(applicationName)]
         )
     }
+
+    /// Every version that is registered, has open work, or has live executors.
+    func versions(applicationName: String) async throws(PostgresError) -> [VersionReport] {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                WITH open AS (
+                  SELECT application_version AS version,
+                         count(*) FILTER (WHERE status = 'ENQUEUED') AS enqueued,
+                         count(*) FILTER (WHERE status = 'PENDING') AS pending,
+                         count(*) FILTER (WHERE status = 'DELAYED') AS delayed, min(created_at) AS oldest
+                    FROM \(self.names.dbos).workflow_status
+                   WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED') AND application_version IS NOT NULL
+                     AND (application_name = $1 OR application_name IS NULL)
+                   GROUP BY 1
+                ), live AS (
+                  SELECT application_version AS version, count(*) AS executors FROM \(self.names.holdfast).executors
+                   WHERE application_name = $1 AND state IN ('active', 'draining')
+                     AND lease_expires_at > clock_timestamp()
+                   GROUP BY 1
+                ), registered AS (
+                  SELECT version_name AS version, max(version_timestamp) AS at
+                    FROM \(self.names.dbos).application_versions
+                   WHERE application_name = $1 OR application_name IS NULL GROUP BY 1
+                )
+                SELECT version, r.at, coalesce(l.executors, 0), coalesce(o.enqueued, 0), coalesce(o.pending, 0),
+                       coalesce(o.delayed, 0), o.oldest,
+                       r.at IS NOT NULL AND r.at = (SELECT max(at) FROM registered)
+                  FROM registered r FULL JOIN live l USING (version) FULL JOIN open o USING (version)
+                 ORDER BY r.at DESC NULLS LAST, version
+                """,
+                [.text(applicationName)]
+            )
+        )
+        var versions: [VersionReport] = []
+        for row in result {
+            versions.append(
+                VersionReport(
+                    name: try row.string(0),
+                    isLatest: try row.bool(7),
+                    registeredAt: try row.optionalInt(1).map { .init(epochMilliseconds: $0) },
+                    liveExecutors: try row.int(2),
+                    enqueued: try row.int(3),
+                    pending: try row.int(4),
+                    delayed: try row.int(5),
+                    oldestOpenAt: try row.optionalInt(6).map { .init(epochMilliseconds: $0) }
+                )
+            )
+        }
+        return versions
+    }
+
+    /// Makes a registered version the latest. Returns `false` when the application has no such version.
+    func setLatestVersion(_ version: String, applicationName: String, now: Int64) async throws(PostgresError) -> Bool {
+        try await self.pool.execute(
+            PostgresQuery(
+                """
+                UPDATE \(self.names.dbos).application_versions v
+                   SET application_name = $2,
+                       version_timestamp = greatest($3::int8, 1 + (
+                         SELECT max(version_timestamp) FROM \(self.names.dbos).application_versions
+                          WHERE (application_name = $2 OR application_name IS NULL) AND version_name <> $1))
+                 WHERE version_name = $1 AND (application_name = $2 OR application_name IS NULL)
+                """,
+                [.text(version), .text(applicationName), .int8(now)]
+            )
+        ).affectedRows > 0
+    }
+
+    /// Forgets a version that nobody runs and no open work names; the statement looks again itself.
+    func retireVersion(_ version: String, applicationName: String) async throws(PostgresError) -> Bool {
+        try await self.pool.execute(
+            PostgresQuery(
+                """
+                DELETE FROM \(self.names.dbos).application_versions v
+                 WHERE v.version_name = $1 AND (v.application_name = $2 OR v.application_name IS NULL)
+                   AND NOT EXISTS (SELECT 1 FROM \(self.names.dbos).workflow_status
+                         WHERE application_version = $1 AND status IN ('ENQUEUED', 'PENDING', 'DELAYED')
+                           AND (application_name = $2 OR application_name IS NULL))
+                   AND NOT EXISTS (SELECT 1 FROM \(self.names.holdfast).executors
+                         WHERE application_name = $2 AND application_version = $1 AND state IN ('active', 'draining'))
+                """,
+                [.text(version), .text(applicationName)]
+            )
+        ).affectedRows > 0
+    }
+
+    /// Gives the waiting work of one version to another, and the work its ended executors left behind.
+    ///
+    /// Work that a live executor runs is left alone: it is handed over when that executor ends.
+    ///
+    /// - Returns: How many workflows now belong to the other version, by queue.
+    func repin(
+        from version: String,
+        to target: String,
+        applicationName: String
+    ) async throws(PostgresError) -> [String: Int] {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                WITH picked AS MATERIALIZED (
+                  SELECT s.workflow_uuid FROM \(self.names.dbos).workflow_status s
+                   WHERE s.application_version = $1 AND (s.application_name = $3 OR s.application_name IS NULL)
+                     AND (s.status IN ('ENQUEUED', 'DELAYED')
+                          OR (s.status = 'PENDING' AND EXISTS (
+                            SELECT 1 FROM \(self.names.holdfast).executors e
+                             WHERE e.executor_id = s.executor_id AND e.incarnation = left(s.owner_xid, 16)
+                               AND e.state IN ('dead', 'stopped'))))
+                   ORDER BY s.workflow_uuid FOR NO KEY UPDATE OF s
+                ), moved AS (
+                  UPDATE \(self.names.dbos).workflow_status w
+                     SET application_version = $2, owner_xid = NULL, updated_at = \(Self.nowMilliseconds),
+                         started_at_epoch_ms = NULL,
+                         status = CASE w.status WHEN 'PENDING' THEN 'ENQUEUED' ELSE w.status END,
+                         queue_name = coalesce(w.queue_name, '\(Self.internalQueue)')
+                   WHERE w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM picked))
+                  RETURNING w.queue_name
+                )
+                SELECT queue_name, count(*) FROM moved GROUP BY 1
+                """,
+                [.text(version), .text(target), .text(applicationName)]
+            )
+        )
+        var moved: [String: Int] = [:]
+        for row in result { moved[try row.string(0)] = try row.int(1) }
+        return moved
+    }
+
+    /// Asks executors to drain. Returns how many live ones were asked.
+    func requestDrain(_ executorIDs: [String], applicationName: String?) async throws(PostgresError) -> [String] {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                UPDATE \(self.names.holdfast).executors SET drain_requested = TRUE
+                 WHERE executor_id = ANY($1::text[]) AND ($2::text IS NULL OR application_name = $2)
+                   AND state IN ('active', 'draining')
+                RETURNING executor_id
+                """,
+                [.textArray(executorIDs), .text(applicationName)]
+            )
+        )
+        return try Self.strings(result)
+    }
+
+    /// Open work of versions that nobody runs, by version.
+    func stranded(applicationName: String) async throws(PostgresError) -> [String: Int] {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                SELECT s.application_version, count(*) FROM \(self.names.dbos).workflow_status s
+                 WHERE s.status IN ('ENQUEUED', 'PENDING') AND s.application_version IS NOT NULL
+                   AND s.application_name = $1
+                   AND NOT EXISTS (SELECT 1 FROM \(self.names.holdfast).executors e
+                         WHERE e.application_name = $1 AND e.application_version = s.application_version
+                           AND e.state IN ('active', 'draining'))
+                 GROUP BY 1
+                """,
+                [.text(applicationName)]
+            )
+        )
+        var stranded: [String: Int] = [:]
+        for row in result { stranded[try row.string(0)] = try row.int(1) }
+        return stranded
+    }
 }

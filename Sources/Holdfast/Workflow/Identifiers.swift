@@ -7,7 +7,7 @@
 /// ```swift
 /// extension QueueName { static let fulfilment: Self = "fulfilment" }
 /// ```
-public protocol TextIdentifier: RawRepresentable, ExpressibleByStringLiteral, Hashable, Sendable, Codable,
+public protocol TextIdentifier: RawRepresentable, ExpressibleByStringInterpolation, Hashable, Sendable, Codable,
     CustomStringConvertible, Comparable
 where RawValue == String {
     /// Makes the identifier from its text.

@@ -46,19 +46,31 @@ public final class WorkflowContext {
     func next(_ name: String) throws -> Journal.Decision {
         try self.checkCall(name)
         try self.execution.admit()
+        let decision: Journal.Decision
         do throws(Journal.Mismatch) {
-            return try self.journal.next(name)
+            decision = try self.journal.next(name)
         } catch {
+            self.execution.check?.diverged(error)
             throw HoldfastError(
                 .unexpectedStep,
                 "workflow '\(self.id)', step \(error.functionID): '\(error.recorded)' is recorded here, but the code now "
                     + "calls '\(error.called)'; the workflow began under other code, or its calls are not in a fixed order"
             )
         }
+        if case .execute = decision { try self.endCheckIfChecking() }
+        return decision
+    }
+
+    /// A replay check ends where the record ends: nothing is executed.
+    func endCheckIfChecking() throws {
+        guard let check = self.execution.check else { return }
+        check.ended(unused: self.journal.firstUnused)
+        self.execution.close(.checked)
+        throw self.execution.interrupted(.checked)
     }
 
     /// Nested and foreign calls would take numbers in an order that depends on timing.
-    private func checkCall(_ name: String) throws {
+    func checkCall(_ name: String) throws {
         if self.isInStep {
             throw HoldfastError(
                 .misplacedCall,

@@ -9,6 +9,8 @@ package enum InterruptionReason: Sendable, Hashable {
     case cancelled
     /// The executor is shutting down; the workflow is handed back.
     case shutdown
+    /// It was only a check of its record against the code.
+    case checked
     /// The executor could not renew its lease in time and must assume that it is taken for dead.
     case selfFenced
 }

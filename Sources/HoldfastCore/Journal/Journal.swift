@@ -51,6 +51,35 @@ package struct Journal: Sendable {
         return .replay(step)
     }
 
-    /// Looks at what is recorded at the next number without taking it.
-    package func peek() -> RecordedStep? { self.recorded[self.counter + 1] }
+    /// What a patch finds at the next number.
+    package enum PatchDecision: Sendable, Equatable {
+        /// Nothing is recorded there: this run takes the new way and records its marker under this number.
+        case record(functionID: Int32)
+        /// The marker is recorded: the new way. The number is taken.
+        case isRecorded
+        /// Something else is recorded: the old way. No number is taken.
+        case isAbsent
+    }
+
+    /// Decides a patch by what is recorded at the next number, and takes the number only when the marker is or comes there.
+    package mutating func patch(_ marker: String) -> PatchDecision {
+        guard let step = self.recorded[self.counter + 1] else {
+            self.counter += 1
+            return .record(functionID: self.counter)
+        }
+        guard step.name == marker else { return .isAbsent }
+        self.counter += 1
+        self.recorded[self.counter] = nil
+        return .isRecorded
+    }
+
+    /// Takes the next number if a patch's marker is recorded there; otherwise nothing happens.
+    package mutating func skipPatch(_ marker: String) {
+        guard self.recorded[self.counter + 1]?.name == marker else { return }
+        self.counter += 1
+        self.recorded[self.counter] = nil
+    }
+
+    /// The first recorded step that no operation has asked for.
+    package var firstUnused: RecordedStep? { self.recorded.values.min { $0.functionID < $1.functionID } }
 }

@@ -46,6 +46,8 @@ package struct LivenessMachine: Sendable {
     }
 
     private var state: State = .joining
+    private var sessionTrustedFrom: Instant?
+    private var hadSession = false
     private let heartbeat: Duration
     private let selfStop: Duration
     private let lease: Duration
@@ -81,6 +83,22 @@ package struct LivenessMachine: Sendable {
         return !self.isGap(from: membership.lastRenewal, to: now)
             && now >= membership.trustedSince.advanced(by: self.lease)
     }
+
+    /// Whether this executor may call a vanished lease session a death.
+    ///
+    /// Not without a session of its own, and not for half a lease after it lost one: when the server ends all sessions at
+    /// once, as it does after the crash of one backend, everybody's is gone although nobody died.
+    package func mayJudgeSessions(now: Instant) -> Bool {
+        guard self.isMember, let trusted = self.sessionTrustedFrom else { return false }
+        return now >= trusted
+    }
+
+    package mutating func sessionOpened(now: Instant) {
+        self.sessionTrustedFrom = self.hadSession ? now.advanced(by: self.lease / 2) : now
+        self.hadSession = true
+    }
+
+    package mutating func sessionClosed() { self.sessionTrustedFrom = nil }
 
     package mutating func joined(sentAt: Instant, serverEpoch: String) {
         guard !self.isReplaced else { return }

@@ -97,22 +97,30 @@ final class ConnectionCore: Sendable {
     func cancel(_ id: Queue.JobID, with handle: CancelHandle?) {
         switch queue.withLock({ $0.cancel(id) }) {
         case .dequeued(let job): job.fail(PostgresError(.cancelled, "cancelled before the query was sent"))
-        case .sendRequest: sendCancel(handle)
+        case .sendRequest: sendCancel(id, handle)
         case .tooLate: break
         }
     }
 
     func cancelRunning(with handle: CancelHandle?) {
-        if queue.withLock({ $0.cancelRunning() }) { sendCancel(handle) }
+        if let id = queue.withLock({ $0.cancelRunning() }) { sendCancel(id, handle) }
     }
 
     /// In a thread of its own: `PQcancel` opens a connection and waits for the server.
-    private func sendCancel(_ handle: CancelHandle?) {
+    ///
+    /// A request that overtakes its query on the way to the server has no effect, so it is repeated while the job runs.
+    private func sendCancel(_ id: Queue.JobID, _ handle: CancelHandle?) {
         let started = NativeThread.start {
-            if let problem = handle?.send() {
-                self.logger.warning("a query could not be cancelled", metadata: ["reason": "\(problem)"])
+            var pause: useconds_t = 50_000
+            while true {
+                if let problem = handle?.send() {
+                    self.logger.warning("a query could not be cancelled", metadata: ["reason": "\(problem)"])
+                }
+                self.cancelArrived()
+                usleep(pause)
+                pause = min(pause * 2, 900_000)
+                guard case .sendRequest = self.queue.withLock({ $0.cancel(id) }) else { return }
             }
-            self.cancelArrived()
         }
         if !started { cancelArrived() }
     }

@@ -105,11 +105,10 @@ struct JobQueue<Job, Watcher> {
         return .tooLate
     }
 
-    /// Whether a cancel request is to be sent for the job that runs now.
-    mutating func cancelRunning() -> Bool {
-        guard running != nil else { return false }
-        cancelsOnTheWay += 1
-        return true
+    /// The job that runs now, if any: a cancel request is to be sent for it.
+    mutating func cancelRunning() -> JobID? {
+        if running != nil { cancelsOnTheWay += 1 }
+        return running
     }
 
     /// Whether the thread is to be woken.

@@ -53,7 +53,8 @@ struct TestDatabase: Sendable {
         let text = sql.replacingOccurrences(of: "{s}", with: self.configuration.schema)
             .replacingOccurrences(of: "{h}", with: self.configuration.ownSchema)
         let result = try await self.pool.execute(PostgresQuery(text, bindings))
-        return try #require(result.first).int(0)
+        guard let row = result.first else { throw CancellationError() }
+        return try row.int(0)
     }
 
     /// Waits until a query's first value is what is wanted; the limit is for hangs only.

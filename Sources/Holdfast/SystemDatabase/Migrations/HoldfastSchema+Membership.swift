@@ -16,6 +16,11 @@ extension HoldfastSchema {
           pid INT4 NOT NULL,
           capacity INT4 NOT NULL,
           running INT4 NOT NULL DEFAULT 0,
+          -- What it can run and where it looks, to say why a workflow waits. NULL queues: all of the application's.
+          workflows TEXT[] NOT NULL,
+          queues TEXT[],
+          -- An operator wants it to finish its steps, hand its work over and claim nothing more.
+          drain_requested BOOLEAN NOT NULL DEFAULT FALSE,
           lease_ms INT8 NOT NULL,
           started_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
           renewed_at TIMESTAMPTZ NOT NULL,
@@ -56,12 +61,32 @@ extension HoldfastSchema {
           by_incarnation TEXT NOT NULL,
           application_version TEXT,
           reason TEXT NOT NULL,
+          -- How many executors have died under it since its last checkpoint, this one included, and what followed.
+          strikes INT4 NOT NULL,
+          decision TEXT NOT NULL CHECK (decision IN ('requeued', 'delayed', 'quarantined')),
           at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
         );
         -- The history of one workflow.
         CREATE INDEX takeovers_workflow ON \(schema).takeovers (workflow_uuid, id);
         -- What happened lately, and what is old enough to be deleted.
         CREATE INDEX takeovers_at ON \(schema).takeovers (at);
+
+        -- Requests to replay a recorded history against the code of a version, answered by an executor of that version.
+        CREATE TABLE \(schema).replay_checks (
+          id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+          request_id TEXT NOT NULL,
+          workflow_uuid TEXT NOT NULL,
+          application_name TEXT NOT NULL,
+          application_version TEXT NOT NULL,
+          requested_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+          verdict TEXT CHECK (verdict IN ('compatible', 'diverges', 'failed')),
+          step INT4,
+          detail TEXT,
+          checked_by TEXT
+        );
+        CREATE INDEX replay_checks_open ON \(schema).replay_checks (application_name, application_version, id)
+          WHERE verdict IS NULL;
+        CREATE INDEX replay_checks_request ON \(schema).replay_checks (request_id);
         """
     }
 }

@@ -14,11 +14,15 @@ enum HoldfastSchema {
 
     private static let firstLayout: [String: String] = [
         "executors": """
-        incarnation executor_id application_name application_version state host pid capacity running lease_ms \
-        started_at renewed_at lease_expires_at lock_key session_server_epoch ended_at ended_by end_reason reclaimed_at
+        incarnation executor_id application_name application_version state host pid capacity running workflows queues \
+        drain_requested lease_ms started_at renewed_at lease_expires_at lock_key session_server_epoch ended_at ended_by end_reason reclaimed_at
         """,
         "takeovers": """
-        id workflow_uuid from_executor_id from_incarnation by_executor_id by_incarnation application_version reason at
+        id workflow_uuid from_executor_id from_incarnation by_executor_id by_incarnation application_version reason \
+        strikes decision at
+        """,
+        "replay_checks": """
+        id request_id workflow_uuid application_name application_version requested_at verdict step detail checked_by
         """,
     ]
 

@@ -4,71 +4,85 @@
 import HoldfastPostgres
 import Logging
 
-/// The advisory lock that keeps SDKs from migrating one database at the same time.
+/// Keeps programs from migrating one database at the same time. Held while this value's connection is open.
 ///
-/// The other SDKs take it for their session. Here an idle transaction holds it, which excludes theirs just as well and
-/// also works behind a pooler: there the end of a session is not ours to decide, and an unlock sent outside a
-/// transaction may reach a session that does not hold the lock. The transaction takes no snapshot between statements, so
-/// it delays neither vacuum nor the building of indexes.
+/// Two advisory locks, taken one after the other:
+/// - Holdfast's own. Programs that build indexes at once run into deadlocks, so this one is waited for without limit: its
+///   holder is at work, or its session ends and the lock with it.
+/// - The one that all SDKs know. It is not waited for forever: behind a pooler, the lock of another SDK's session can
+///   outlive its holder.
+///
+/// On a direct connection the session holds them. It must not be a transaction: building an index waits for every
+/// transaction that had a snapshot at the wrong moment, and if that transaction's owner waits for the index in turn, no
+/// deadlock detector sees it. Behind a pooler a session's lock would be lost to us at once, so there a transaction holds
+/// both locks after all, but it never waits for one while it has the other.
 struct MigrationLock {
-    static let key: Int64 = 1_234_567_890
+    static let ownKey: Int64 = PostgresConnection.migrationTransactionKey + 1
+    static let sharedKey: Int64 = 1_234_567_890
 
-    private let connection: PostgresConnection
+    let connection: PostgresConnection
+    let timing: MigrationTiming
+    let logger: Logger
+    /// Whether a pooler stands between us and the server.
+    let isPooled: Bool
 
-    /// Takes the lock; `nil` when it did not become free in time. Going on is then safe, merely less orderly: a creation
-    /// is one transaction, and every migration checks the version again.
+    /// Takes Holdfast's own lock; behind a pooler both.
     static func acquire(
         _ configuration: PostgresConfiguration,
         timing: MigrationTiming,
         logger: Logger
-    ) async throws -> MigrationLock? {
+    ) async throws -> MigrationLock {
         let connection = try await PostgresConnection.connect(configuration, logger: logger)
         do {
-            let isLocked = try await wait(on: connection, timing: timing, logger: logger)
-            guard !isLocked else { return MigrationLock(connection: connection) }
+            // A pooler tells its clients a process number of its own making.
+            let server = try await connection.execute("SELECT pg_backend_pid()")[0].int(0)
+            let isPooled = server != Int(connection.backendPID)
+            let lock = MigrationLock(connection: connection, timing: timing, logger: logger, isPooled: isPooled)
+            try await isPooled ? lock.waitInTransactions() : lock.waitForOwn()
+            return lock
         } catch {
             await connection.close()
             throw error
         }
-        await connection.close()
-        return nil
     }
 
-    private static func wait(
-        on connection: PostgresConnection,
-        timing: MigrationTiming,
-        logger: Logger
-    ) async throws -> Bool {
-        let deadline = ContinuousClock.now + timing.lockPatience
-        var isFirst = true
-        while true {
-            // An index may take hours to build, and what ends idle transactions must not end this one meanwhile.
-            try await connection.executeScript(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 0"
-            )
-            if connection.serverVersion >= 17_00_00 {
-                try await connection.executeScript("SET LOCAL transaction_timeout = 0")
+    private func waitForOwn() async throws {
+        // An index may take hours to build, and this session is idle meanwhile.
+        try await connection.executeScript("SET idle_session_timeout = 0")
+        var nextNotice = ContinuousClock.now
+        var pause = timing.firstRetryInterval
+        while try await !attempt("pg_try_advisory_lock", Self.ownKey) {
+            if ContinuousClock.now >= nextNotice {
+                try await noteWaiting(for: Self.ownKey)
+                nextNotice = .now + timing.lockPatience
             }
-            let answer = try await connection.execute(
-                PostgresQuery("SELECT pg_try_advisory_xact_lock($1)", [.int8(key)])
-            )
-            if try answer[0].bool(0) { return true }
-            try await connection.executeScript("ROLLBACK")
-            guard ContinuousClock.now < deadline else { break }
-            if isFirst { logger.info("Waiting for another program to finish migrating the system database") }
-            isFirst = false
-            try await Task.sleep(for: timing.retryInterval)
+            try await Task.sleep(for: pause)
+            pause = min(pause * 2, timing.retryInterval)
         }
-        logger.warning(
-            "Going on without the migration lock, which another program has held for too long",
-            metadata: ["advisory-lock": "\(key)", "waited": "\(timing.lockPatience)"]
-        )
-        return false
+    }
+
+    /// Takes the lock of all SDKs as well, or goes on without it when it does not become free in time. That is safe,
+    /// merely less orderly: a creation is one transaction, and every migration checks the version again.
+    func acquireShared() async throws {
+        guard !isPooled else { return }
+        let deadline = ContinuousClock.now + timing.lockPatience
+        var pause = timing.firstRetryInterval
+        while try await !attempt("pg_try_advisory_lock", Self.sharedKey) {
+            if pause == timing.firstRetryInterval { try await noteWaiting(for: Self.sharedKey) }
+            guard ContinuousClock.now < deadline else { return try await warnOfGoingOn(without: Self.sharedKey) }
+            try await Task.sleep(for: pause)
+            pause = min(pause * 2, timing.retryInterval)
+        }
     }
 
     func release() async {
-        // Closing alone would do on a direct connection; a pooler may keep the session for a moment.
-        try? await connection.executeScript("ROLLBACK")
+        // Closing does it on a direct connection; a pooler may keep the session for a moment.
+        try? await connection.executeScript(isPooled ? "ROLLBACK" : "SELECT pg_advisory_unlock_all()")
         await connection.close()
+    }
+
+    /// Never waits in the server: a waiting statement holds a snapshot.
+    func attempt(_ function: String, _ key: Int64) async throws -> Bool {
+        try await connection.execute(PostgresQuery("SELECT \(function)($1)", [.int8(key)]))[0].bool(0)
     }
 }

@@ -19,6 +19,8 @@ package struct MigrationReport: Sendable, Hashable {
         /// The version recorded now.
         package var version: Int
 
+        package var isAhead: Bool { outcome == .ahead }
+
         package init(outcome: Outcome, found: Int, version: Int) {
             self.outcome = outcome
             self.found = found

@@ -26,7 +26,9 @@ package struct Migrator: Sendable {
     package func migrate() async throws -> MigrationReport {
         let (connection, createdDatabase) = try await connect(mayCreate: true)
         return try await closing(connection) {
-            try await settle(on: connection, createdDatabase: createdDatabase)
+            let report = try await settle(on: connection, createdDatabase: createdDatabase)
+            noteNewerSchemas(report)
+            return report
         }
     }
 
@@ -34,56 +36,63 @@ package struct Migrator: Sendable {
     package func verify() async throws -> MigrationReport {
         let (connection, _) = try await connect(mayCreate: false)
         return try await closing(connection) {
-            let look = try await look(on: connection, mode: .verify)
-            return try MigrationReport(
-                createdDatabase: false,
-                dbos: look.dbos.verified(),
-                holdfast: look.holdfast.verified()
-            )
+            let report = try await look(on: connection, mode: .verify).verified()
+            noteNewerSchemas(report)
+            return report
         }
     }
 
     private func settle(on connection: PostgresConnection, createdDatabase: Bool) async throws -> MigrationReport {
-        let look = try await look(on: connection, mode: .migrate)
+        let first = try await look(on: connection, mode: .migrate)
         // The usual start: nobody else is disturbed and no privilege is needed.
-        if let dbos = look.dbos.standing, let holdfast = look.holdfast.standing {
-            return MigrationReport(createdDatabase: createdDatabase, dbos: dbos, holdfast: holdfast)
-        }
+        if let report = first.report(createdDatabase) { return report }
         // Refusals, too, are decided under the lock: another SDK may be half-way through its own numbers just now.
         let lock = try await MigrationLock.acquire(configuration, timing: timing, logger: logger)
         do {
-            let dbos = try await DBOSMigration(connection, names.dbos, timing, logger).run(found: look.dbos.found)
-            let holdfast = try await HoldfastMigration(connection, names.holdfast, logger).run(
-                found: look.holdfast.found
-            )
-            await lock?.release()
-            return MigrationReport(createdDatabase: createdDatabase, dbos: dbos, holdfast: holdfast)
+            let report = try await settle(on: connection, createdDatabase: createdDatabase, after: first, lock)
+            await lock.release()
+            return report
         } catch {
-            await lock?.release()
+            await lock.release()
             throw error
         }
     }
 
-    private func look(
+    private func settle(
         on connection: PostgresConnection,
-        mode: ConnectDecision.Mode
-    ) async throws -> (dbos: Look, holdfast: Look) {
+        createdDatabase: Bool,
+        after first: Look,
+        _ lock: MigrationLock
+    ) async throws -> MigrationReport {
+        // The holder before us may have done it all. Then nobody waits for the lock of the other SDKs once more.
+        var second = try await look(on: connection, mode: .migrate)
+        second.dbos.found = first.dbos.found
+        second.holdfast.found = first.holdfast.found
+        if let report = second.report(createdDatabase) { return report }
+        try await lock.acquireShared()
+        let dbos = try await DBOSMigration(connection, names.dbos, timing, logger).run(found: first.dbos.found)
+        let holdfast = try await HoldfastMigration(connection, names.holdfast, logger).run(found: first.holdfast.found)
+        return MigrationReport(createdDatabase: createdDatabase, dbos: dbos, holdfast: holdfast)
+    }
+
+    private func look(on connection: PostgresConnection, mode: ConnectDecision.Mode) async throws -> Look {
         let inspector = SchemaInspector(connection: connection)
         if let refusal = ConnectDecision.unsupported(try await inspector.server()) { throw refusal }
         let dbos = try await inspector.dbos(names.dbos)
         let holdfast = try await inspector.holdfast(names.holdfast)
-        let look = (
-            dbos: Look(found: dbos.version, decision: .dbos(dbos, schema: names.dbos, mode: mode)),
-            holdfast: Look(found: holdfast.version, decision: .holdfast(holdfast, schema: names.holdfast, mode: mode))
+        return Look(
+            dbos: .init(dbos, .dbos(dbos, schema: names.dbos, mode: mode)),
+            holdfast: .init(holdfast, .holdfast(holdfast, schema: names.holdfast, mode: mode))
         )
-        for (schema, look) in [(names.dbos, look.dbos), (names.holdfast, look.holdfast)] {
-            guard case .proceed(.ahead) = look.decision else { continue }
+    }
+
+    private func noteNewerSchemas(_ report: MigrationReport) {
+        for (schema, state) in [(names.dbos, report.dbos), (names.holdfast, report.holdfast)] where state.isAhead {
             logger.notice(
                 "A newer program has migrated the schema; going on with what this build knows of it",
-                metadata: ["schema": "\(schema.text)", "version": "\(look.found)"]
+                metadata: ["schema": "\(schema.text)", "version": "\(state.version)"]
             )
         }
-        return look
     }
 
     private func closing<Value>(
@@ -109,24 +118,5 @@ package struct Migrator: Sendable {
                 + " \(names.dbos) and \(names.holdfast) and all privileges on their tables, sequences and functions; to"
                 + " create or upgrade them it must own them. Grant that, or migrate with another role beforehand."
         )
-    }
-}
-
-/// What the first look at a schema gave.
-private struct Look {
-    var found: Int
-    var decision: ConnectDecision
-
-    /// How the schema stands, if nothing has to be done about it.
-    var standing: MigrationReport.Schema? {
-        guard case .proceed(let outcome) = decision else { return nil }
-        return MigrationReport.Schema(outcome: outcome, found: found, version: found)
-    }
-
-    /// How the schema stands. For looks in mode `verify`, which know only proceeding and refusing.
-    func verified() throws -> MigrationReport.Schema {
-        if case .refuse(let error) = decision { throw error }
-        guard let standing else { preconditionFailure("verifying never decides to change anything: \(decision)") }
-        return standing
     }
 }

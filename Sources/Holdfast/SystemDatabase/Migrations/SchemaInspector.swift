@@ -20,6 +20,23 @@ struct SchemaInspector {
         relations: Set<String>,
         versionTable: String
     ) async throws -> SchemaInspection {
+        // The columns as they are *after* the version was read: migrations of somebody else may be running, and they add
+        // columns, so what belongs to the version is there by then.
+        var before = try await columns(of: schema, relations)
+        while true {
+            var versions: [Int] = []
+            let isVersioned = before?[versionTable]?.contains("version") == true
+            if isVersioned { versions = try await recordedVersions(schema, versionTable) }
+            let after = try await columns(of: schema, relations)
+            guard !isVersioned, after?[versionTable]?.contains("version") == true else {
+                return SchemaInspection(schemaExists: after != nil, columns: after ?? [:], versions: versions)
+            }
+            before = after
+        }
+    }
+
+    /// The columns of the relations, `nil` without the schema.
+    private func columns(of schema: SchemaName, _ relations: Set<String>) async throws -> [String: Set<String>]? {
         // The catalog and not information_schema, which hides from a role the columns it has no privilege on.
         let rows = try await connection.execute(
             PostgresQuery(
@@ -33,18 +50,20 @@ struct SchemaInspector {
                 [.text(schema.text), .textArray(relations.sorted())]
             )
         )
-        var inspection = SchemaInspection(schemaExists: !rows.isEmpty)
+        guard !rows.isEmpty else { return nil }
+        var columns: [String: Set<String>] = [:]
         for row in rows {
             guard let relation = try row.optionalString(0) else { continue }
-            inspection.columns[relation, default: []].formUnion(try row.optionalString(1).map { [$0] } ?? [])
+            columns[relation, default: []].formUnion(try row.optionalString(1).map { [$0] } ?? [])
         }
-        if inspection.columns[versionTable]?.contains("version") == true {
-            let recorded = try await connection.execute(
-                PostgresQuery("SELECT version::int8 FROM \(schema).\(versionTable) ORDER BY 1")
-            )
-            inspection.versions = try recorded.map { try $0.int(0) }
-        }
-        return inspection
+        return columns
+    }
+
+    private func recordedVersions(_ schema: SchemaName, _ table: String) async throws -> [Int] {
+        let rows = try await connection.execute(
+            PostgresQuery("SELECT version::int8 FROM \(schema).\(table) ORDER BY 1")
+        )
+        return try rows.map { try $0.int(0) }
     }
 
     func dbos(_ schema: SchemaName) async throws -> SchemaInspection {

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastCore
+import HoldfastPostgres
+
+extension HoldfastClient {
+    /// The versions of the client's application, the latest first, each with a verdict.
+    ///
+    /// - Throws: ``HoldfastError/Code/invalidArgument`` when the client has no application name.
+    public func versions() async throws -> [VersionReport] {
+        let application = try self.requireApplication()
+        return try await self.read("listing versions") { database throws(PostgresError) in
+            try await database.versions(applicationName: application)
+        }
+    }
+
+    /// Makes a version the latest: work without a version belongs to it from now on. The lever for promoting and rolling back.
+    ///
+    /// - Throws: ``HoldfastError/Code/invalidArgument`` when the application has no such version.
+    public func makeLatest(_ version: String) async throws {
+        let application = try self.requireApplication()
+        let isKnown = try await self.read("making '\(version)' the latest version") { database throws(PostgresError) in
+            try await database.setLatestVersion(version, applicationName: application, now: epochMillisecondsNow())
+        }
+        guard isKnown else { throw self.unknown(version, application) }
+    }
+
+    /// Forgets a version that has neither executors nor open work.
+    ///
+    /// - Throws: ``HoldfastError/Code/invalidArgument`` saying what is left of it, or that it is the latest.
+    public func retire(_ version: String) async throws {
+        let application = try self.requireApplication()
+        let versions = try await self.versions()
+        guard let report = versions.first(where: { $0.name == version }) else {
+            throw self.unknown(version, application)
+        }
+        let isRetired =
+            report.isLatest
+            ? false
+            : try await self.read("retiring version '\(version)'") { database throws(PostgresError) in
+                try await database.retireVersion(version, applicationName: application)
+            }
+        guard !isRetired else { return }
+        throw HoldfastError(
+            .invalidArgument,
+            report.isLatest
+                ? "version '\(version)' is the latest; make another one the latest first"
+                : "version '\(version)' is \(report.verdict.rawValue): \(report.open) open workflows, "
+                    + "\(report.liveExecutors) live executors; drain or re-pin them first"
+        )
+    }
+
+    /// Gives the open work of one version to another. Work that a live executor of the old version runs stays with it.
+    ///
+    /// Ask ``checkRepin(from:to:timeout:)`` first whether the records fit the other version's code.
+    ///
+    /// - Returns: How many workflows now belong to the other version.
+    @discardableResult
+    public func repin(from version: String, to target: String) async throws -> Int {
+        let application = try self.requireApplication()
+        try await self.requireKnown(target, application)
+        let moved = try await self.read("re-pinning the work of '\(version)'") { database throws(PostgresError) in
+            try await database.repin(from: version, to: target, applicationName: application)
+        }
+        self.core.notifier.notify(moved.keys)
+        return moved.values.reduce(0, +)
+    }
+
+    /// Replays the record of every open workflow of one version against the code of another, on a live executor of that one.
+    /// Nothing is executed: each replay ends where the record ends. Code between the steps does run.
+    ///
+    /// - Throws: ``HoldfastError/Code/notRunning`` when no executor of the other version is alive or none answers in time.
+    public func checkRepin(
+        from version: String,
+        to target: String,
+        timeout: Duration = .seconds(60)
+    ) async throws -> [ReplayVerdict] {
+        let application = try self.requireApplication()
+        try await self.requireKnown(target, application)
+        guard try await self.versions().first(where: { $0.name == target })?.liveExecutors ?? 0 > 0 else {
+            throw HoldfastError(
+                .notRunning,
+                "no executor of version '\(target)' is alive to compare the records with its code; start one"
+            )
+        }
+        let request = TimeOrderedID.make(milliseconds: epochMillisecondsNow())
+        _ = try await self.read("requesting replay checks") { database throws(PostgresError) in
+            try await database.requestReplayChecks(
+                request,
+                of: version,
+                against: target,
+                applicationName: application
+            )
+        }
+        self.core.notifier.notify([ClientCore.replayHint])
+        let end = ContinuousClock.now.advanced(by: timeout)
+        let outcome = await Result { try await self.awaitAnswers(request, until: end, target: target) }
+        try await self.read("removing replay checks") { database throws(PostgresError) in
+            try await database.deleteReplayChecks(request)
+        }
+        return try outcome.get()
+    }
+
+    private func awaitAnswers(
+        _ request: String,
+        until end: ContinuousClock.Instant,
+        target: String
+    ) async throws -> [ReplayVerdict] {
+        while true {
+            let (answers, missing) = try await self.read("reading replay checks") { database throws(PostgresError) in
+                try await database.replayAnswers(request)
+            }
+            if missing == 0 { return answers }
+            guard ContinuousClock.now < end else {
+                throw HoldfastError(
+                    .notRunning,
+                    "\(missing) of \(missing + answers.count) records were not compared in time by an executor of version "
+                        + "'\(target)'"
+                )
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    /// Asks executors to finish their steps, hand their work over and claim nothing more. They stay until they are stopped.
+    ///
+    /// - Returns: The live executors that were asked.
+    @discardableResult
+    public func drain(_ executors: [ExecutorID]) async throws -> [ExecutorID] {
+        let application = self.core.applicationName
+        return try await self.read("draining executors") { database throws(PostgresError) in
+            try await database.requestDrain(executors.map(\.rawValue), applicationName: application)
+        }.map(ExecutorID.init)
+    }
+
+    private func requireApplication() throws -> String {
+        guard let application = self.core.applicationName else {
+            throw HoldfastError(
+                .invalidArgument,
+                "versions belong to an application; make the client with an applicationName"
+            )
+        }
+        return application
+    }
+
+    private func requireKnown(_ version: String, _ application: String) async throws {
+        let versions = try await self.versions()
+        guard versions.contains(where: { $0.name == version && $0.registeredAt != nil }) else {
+            throw self.unknown(version, application)
+        }
+    }
+
+    private func unknown(_ version: String, _ application: String) -> HoldfastError {
+        HoldfastError(
+            .invalidArgument,
+            "application '\(application)' has no version '\(version)'; 'holdfast version list' shows what there is"
+        )
+    }
+}
+
+extension Result where Failure == any Error {
+    fileprivate init(_ body: () async throws -> Success) async {
+        do { self = .success(try await body()) } catch { self = .failure(error) }
+    }
+}

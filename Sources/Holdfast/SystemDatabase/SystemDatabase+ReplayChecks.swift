@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastPostgres
+
+/// A recorded history to be compared with the code.
+struct ReplayRequest: Sendable {
+    var id: Int
+    var workflowID: String
+    var name: String
+    var inputs: String?
+}
+
+struct ReplayAnswer: Sendable {
+    var verdict: String
+    var step: Int?
+    var detail: String?
+}
+
+extension SystemDatabase {
+    /// Asks the executors of `target` to compare the open workflows of `version` with their code.
+    ///
+    /// - Returns: How many workflows are to be compared.
+    func requestReplayChecks(
+        _ requestID: String,
+        of version: String,
+        against target: String,
+        applicationName: String
+    ) async throws(PostgresError) -> Int {
+        try await self.pool.execute(
+            PostgresQuery(
+                """
+                INSERT INTO \(self.names.holdfast).replay_checks
+                  (request_id, workflow_uuid, application_name, application_version)
+                SELECT $1, s.workflow_uuid, $4, $3 FROM \(self.names.dbos).workflow_status s
+                 WHERE s.application_version = $2 AND (s.application_name = $4 OR s.application_name IS NULL)
+                   AND s.status IN ('ENQUEUED', 'PENDING', 'DELAYED') AND s.serialization = 'portable_json'
+                """,
+                [.text(requestID), .text(version), .text(target), .text(applicationName)]
+            )
+        ).affectedRows
+    }
+
+    func openReplayChecks(
+        applicationName: String,
+        version: String,
+        limit: Int
+    ) async throws(PostgresError) -> [ReplayRequest] {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                SELECT r.id, r.workflow_uuid, s.name, coalesce(i.inputs, s.inputs)
+                  FROM \(self.names.holdfast).replay_checks r
+                  JOIN \(self.names.dbos).workflow_status s ON s.workflow_uuid = r.workflow_uuid
+                  LEFT JOIN \(self.names.dbos).workflow_input i ON i.workflow_uuid = r.workflow_uuid
+                 WHERE r.application_name = $1 AND r.application_version = $2 AND r.verdict IS NULL
+                 ORDER BY r.id LIMIT $3
+                """,
+                [.text(applicationName), .text(version), .int8(Int64(limit))]
+            )
+        )
+        var requests: [ReplayRequest] = []
+        for row in result {
+            requests.append(
+                ReplayRequest(
+                    id: try row.int(0),
+                    workflowID: try row.string(1),
+                    name: try row.optionalString(2) ?? "",
+                    inputs: try row.optionalString(3)
+                )
+            )
+        }
+        return requests
+    }
+
+    func answerReplayCheck(_ id: Int, _ answer: ReplayAnswer, executorID: String) async throws(PostgresError) {
+        _ = try await self.pool.execute(
+            PostgresQuery(
+                """
+                UPDATE \(self.names.holdfast).replay_checks
+                   SET verdict = $2, step = $3, detail = $4, checked_by = $5 WHERE id = $1 AND verdict IS NULL
+                """,
+                [
+                    .int8(Int64(id)), .text(answer.verdict), .int4(answer.step.map { Int32(clamping: $0) }),
+                    .text(answer.detail), .text(executorID),
+                ]
+            )
+        )
+    }
+
+    /// The answers so far, and how many are missing.
+    func replayAnswers(_ requestID: String) async throws(PostgresError) -> (answers: [ReplayVerdict], missing: Int) {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                SELECT workflow_uuid, verdict, step, detail FROM \(self.names.holdfast).replay_checks
+                 WHERE request_id = $1 ORDER BY id
+                """,
+                [.text(requestID)]
+            )
+        )
+        var answers: [ReplayVerdict] = []
+        var missing = 0
+        for row in result {
+            guard let verdict = try row.optionalString(1) else {
+                missing += 1
+                continue
+            }
+            answers.append(
+                ReplayVerdict(
+                    workflowID: WorkflowID(try row.string(0)),
+                    isCompatible: verdict == "compatible",
+                    step: try row.optionalInt(2).map { StepID(Int32(clamping: $0)) },
+                    detail: try row.optionalString(3)
+                )
+            )
+        }
+        return (answers, missing)
+    }
+
+    func deleteReplayChecks(_ requestID: String) async throws(PostgresError) {
+        _ = try await self.pool.execute(
+            PostgresQuery(
+                "DELETE FROM \(self.names.holdfast).replay_checks WHERE request_id = $1",
+                [.text(requestID)]
+            )
+        )
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import HoldfastCore
+import HoldfastPostgres
+import Logging
+
+/// Answers requests to replay recorded histories against the code of this executor. Nothing is executed and nothing but the
+/// verdict is written: a run ends where its record ends.
+final class ReplayChecker: Sendable {
+    private static let batch = 20
+
+    private let host: ExecutionHost
+    private let wake = WakeSignal()
+    private let logger: Logger
+
+    init(host: ExecutionHost) {
+        self.host = host
+        self.logger = host.logger
+    }
+
+    /// Somebody has asked.
+    func hint() { self.wake.wake() }
+
+    func run() async {
+        while !Task.isCancelled {
+            await self.wake.wait()
+            do {
+                while !Task.isCancelled, try await self.answerSome() {}
+            } catch {
+                self.logger.warning("a replay check failed", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    /// - Returns: Whether there may be more.
+    private func answerSome() async throws -> Bool {
+        let identity = self.host.identity
+        let requests = try await self.host.database.openReplayChecks(
+            applicationName: identity.applicationName,
+            version: identity.applicationVersion,
+            limit: Self.batch
+        )
+        for request in requests {
+            let answer = try await self.check(request)
+            try await self.host.database.answerReplayCheck(
+                request.id,
+                answer,
+                executorID: identity.executorID.rawValue
+            )
+        }
+        return requests.count == Self.batch
+    }
+
+    private func check(_ request: ReplayRequest) async throws -> ReplayAnswer {
+        guard let workflow = self.host.registry.workflows[request.name] else {
+            return ReplayAnswer(
+                verdict: "diverges",
+                step: 0,
+                detail: "workflow '\(request.name)' is not registered in this version"
+            )
+        }
+        let recorded = try await self.host.database.journal(of: request.workflowID)
+        let check = ReplayCheck()
+        let execution = Execution(
+            workflowID: WorkflowID(request.workflowID),
+            name: WorkflowName(request.name),
+            queue: nil,
+            deadline: nil,
+            token: "",
+            host: self.host,
+            check: check
+        )
+        let context = WorkflowContext(execution: execution, journal: Journal(recorded: recorded))
+        var failure: (any Error)?
+        do { _ = try await workflow.run(request.inputs, context) } catch { failure = error }
+        check.ended(unused: context.journal.firstUnused)
+        await execution.endBranches()
+        switch check.verdict {
+        case .diverges(let step, let detail):
+            return ReplayAnswer(verdict: "diverges", step: Int(step), detail: detail)
+        case .compatible, nil:
+            if let error = failure as? HoldfastError, error.code == .undecodable {
+                return ReplayAnswer(verdict: "diverges", step: nil, detail: error.message)
+            }
+            return ReplayAnswer(verdict: "compatible", step: nil, detail: nil)
+        }
+    }
+}

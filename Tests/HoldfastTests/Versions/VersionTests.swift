@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import Holdfast
+import Synchronization
+import Testing
+
+@Suite("Versions of an application", .timeLimit(.minutes(2)))
+struct VersionTests {
+    static let workflow = WorkflowReference<Nothing, [String]>("versioned")
+
+    /// Steps of these names, then a sleep of an hour unless `finishes`.
+    private static func code(
+        _ names: [StepName],
+        finishes: Bool
+    ) -> (inout WorkflowRegistry) throws -> Void {
+        { registry in
+            try registry.register(Self.workflow) { _, context in
+                var taken: [String] = []
+                for name in names { taken.append(try await context.step(name) { _ in name.rawValue }) }
+                if !finishes { try await context.sleep(for: .seconds(3600)) }
+                return taken
+            }
+        }
+    }
+
+    /// Leaves a workflow of version v1 in its queue, with the steps `a` and `b` recorded.
+    private static func leaveOpen(_ database: TestDatabase) async throws -> WorkflowID {
+        let id = try await withExecutor(database, version: "v1", register: Self.code(["a", "b"], finishes: false)) {
+            executor in
+            let handle = try await executor.client.start(Self.workflow, Nothing())
+            try await database.until("SELECT count(*) FROM {s}.operation_outputs", is: 3)
+            return handle.id
+        }
+        try await database.query("DELETE FROM {s}.operation_outputs WHERE function_name = 'DBOS.sleep'")
+        return id
+    }
+
+    @Test("are serving, stranded, draining or safe to delete, and only the right ones can be retired")
+    func verdicts() async throws {
+        try await TestDatabase.with { database in
+            let id = try await Self.leaveOpen(database)
+            try await withExecutor(database, version: "v2", register: Self.code(["a"], finishes: true)) { executor in
+                let client = executor.client
+                let versions = try await client.versions()
+                #expect(versions.map(\.name) == ["v2", "v1"])
+                #expect(versions.map(\.verdict) == [.serving, .stranded])
+                #expect(versions[1].enqueued == 1)
+                await #expect(throws: HoldfastError.self) { try await client.retire("v1") }
+                await #expect(throws: HoldfastError.self) { try await client.retire("v2") }
+                await #expect(throws: HoldfastError.self) { try await client.makeLatest("v9") }
+                // The old version comes back to finish its work, without becoming the latest.
+                try await withExecutor(database, version: "v1", register: Self.code(["a", "b"], finishes: true)) {
+                    old in
+                    let handle = try await old.client.retrieve(id, as: [String].self)
+                    let taken = try await handle.result()
+                    #expect(taken == ["a", "b"])
+                    let verdicts = try await client.versions().map(\.verdict)
+                    #expect(verdicts == [.serving, .safeToDelete])
+                    try await client.makeLatest("v1")
+                    #expect(try await client.versions().first?.name == "v1")
+                    try await client.makeLatest("v2")
+                }
+                try await client.retire("v1")
+                #expect(try await client.versions().map(\.name) == ["v2"])
+            }
+        }
+    }
+
+    @Test("can be re-pinned; the dry run names the step that differs and changes nothing")
+    func repin() async throws {
+        try await TestDatabase.with { database in
+            let id = try await Self.leaveOpen(database)
+            let before = try await database.count("SELECT sum(updated_at)::int8 FROM {s}.workflow_status")
+            for (names, divergence) in [(["a", "x"], 2), (["a"], 2), (["x"], 1)] as [([StepName], Int32)] {
+                try await withExecutor(database, version: "v\(names)", register: Self.code(names, finishes: true)) {
+                    executor in
+                    let verdicts = try await executor.client.checkRepin(from: "v1", to: "v\(names)")
+                    #expect(verdicts.map(\.workflowID) == [id])
+                    #expect(verdicts.map(\.step) == [StepID(divergence)])
+                    #expect(verdicts.map(\.isCompatible) == [false])
+                }
+            }
+            #expect(try await database.count("SELECT sum(updated_at)::int8 FROM {s}.workflow_status") == before)
+            try await withExecutor(database, version: "v2", register: Self.code(["a", "b", "c"], finishes: true)) {
+                executor in
+                let verdicts = try await executor.client.checkRepin(from: "v1", to: "v2")
+                #expect(verdicts.map(\.isCompatible) == [true])
+                #expect(try await executor.client.repin(from: "v1", to: "v2") == 1)
+                let handle = try await executor.client.retrieve(id, as: [String].self)
+                #expect(try await handle.result() == ["a", "b", "c"])
+                await #expect(throws: HoldfastError.self) { try await executor.client.repin(from: "v1", to: "nowhere") }
+            }
+            #expect(try await database.count("SELECT count(*) FROM {h}.replay_checks") == 0)
+        }
+    }
+}

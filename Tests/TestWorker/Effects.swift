@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import Foundation
+import Holdfast
+
+/// Workflows whose effects are lines in files, where a test can count them whatever the database says.
+struct Effects: Sendable {
+    let folder: String
+    let executorID: String
+
+    /// `steps` steps with one effect each; `gates` names steps that wait, after their effect, until the file
+    /// `open-<workflow>-<step>` exists.
+    struct Plan: Codable, Sendable {
+        var steps: Int
+        var gates: [Int] = []
+    }
+
+    func registry() throws -> WorkflowRegistry {
+        var registry = WorkflowRegistry()
+        try registry.register(WorkflowReference<Nothing, Nothing>("noop")) { _, context in
+            try self.append("run \(context.id)")
+            return Nothing()
+        }
+        try registry.register(WorkflowReference<Plan, Int>("effects")) { plan, context in
+            let id = context.id
+            for number in 1...plan.steps {
+                try await context.step("step \(number)") { _ in
+                    try self.append("effect \(id) \(number)")
+                    if plan.gates.contains(number) { try await self.waitForFile("open-\(id)-\(number)") }
+                }
+            }
+            return plan.steps
+        }
+        try registry.register(WorkflowReference<Int, Int>("sleepy")) { milliseconds, context in
+            try await context.step("before") { _ in try self.append("effect \(context.id) 1") }
+            try await context.sleep(for: .milliseconds(milliseconds))
+            try await context.step("after") { _ in try self.append("effect \(context.id) 2") }
+            return milliseconds
+        }
+        try registry.register(WorkflowReference<Nothing, Nothing>("poison")) { _, context in
+            try await context.step("poison") { _ in
+                try self.append("effect \(context.id) 1")
+                kill(getpid(), SIGKILL)
+            }
+            return Nothing()
+        }
+        return registry
+    }
+
+    /// One `write` per line in append mode: whole lines, also when the process is killed.
+    private func append(_ line: String) throws {
+        let handle = open("\(self.folder)/effects", O_WRONLY | O_APPEND | O_CREAT, 0o644)
+        guard handle >= 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
+        defer { close(handle) }
+        let bytes = Array("\(line) \(self.executorID)\n".utf8)
+        guard write(handle, bytes, bytes.count) == bytes.count else { throw POSIXError(.EIO) }
+    }
+
+    private func waitForFile(_ name: String) async throws {
+        while !FileManager.default.fileExists(atPath: "\(self.folder)/\(name)") {
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+}

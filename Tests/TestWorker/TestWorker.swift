@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import Foundation
+import Holdfast
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// An executor process for tests to kill, freeze and restart. Arguments: a JSON object, see `Arguments`.
+@main
+struct TestWorker {
+    struct Arguments: Codable {
+        var url: String
+        var schema: String
+        var ownSchema: String
+        var application: String
+        var version: String
+        var executorID: String
+        var folder: String
+        var heartbeatMilliseconds: Int
+        var selfStopMilliseconds: Int
+        var leaseMilliseconds: Int
+        var graceMilliseconds: Int
+        var concurrency: Int
+        var queueConcurrency: Int?
+        var quarantineAfter: Int
+    }
+
+    static func main() async throws {
+        LoggingSystem.bootstrap(StreamLogHandler.standardError)
+        let arguments = try JSONDecoder().decode(Arguments.self, from: Data(CommandLine.arguments[1].utf8))
+        var logger = Logger(label: "test-worker")
+        logger.logLevel = .info
+        var configuration = HoldfastExecutor.Configuration(
+            applicationName: arguments.application,
+            database: DatabaseConfiguration(
+                url: arguments.url,
+                schema: arguments.schema,
+                ownSchema: arguments.ownSchema
+            )
+        )
+        configuration.applicationVersion = arguments.version
+        configuration.executorID = ExecutorID(arguments.executorID)
+        configuration.maxConcurrentWorkflows = arguments.concurrency
+        configuration.heartbeat = .milliseconds(arguments.heartbeatMilliseconds)
+        configuration.selfStop = .milliseconds(arguments.selfStopMilliseconds)
+        configuration.lease = .milliseconds(arguments.leaseMilliseconds)
+        configuration.shutdownGracePeriod = .milliseconds(arguments.graceMilliseconds)
+        configuration.quarantineAfter = arguments.quarantineAfter
+        let executor = try HoldfastExecutor(
+            configuration: configuration,
+            registry: try Effects(folder: arguments.folder, executorID: arguments.executorID).registry(),
+            queues: [Queue("work", workerConcurrency: arguments.queueConcurrency)],
+            logger: logger
+        )
+        let group = ServiceGroup(
+            services: [executor],
+            gracefulShutdownSignals: [.sigterm],
+            logger: logger
+        )
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            try await executor.waitUntilReady()
+            try FileHandle.standardOutput.write(contentsOf: Data("READY\n".utf8))
+            try await tasks.waitForAll()
+        }
+    }
+}
