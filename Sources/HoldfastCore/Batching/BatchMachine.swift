@@ -74,12 +74,13 @@ package struct BatchMachine<Request: Batchable>: Sendable {
         var bytes = 0
         var deferred: [Request] = []
         while let request = self.pending.first, batch.count < self.maximumCount {
-            if !batch.isEmpty && bytes + request.byteCount > self.maximumBytes { break }
-            self.pending.removeFirst()
-            if let key = request.exclusionKey, !keys.insert(key).inserted {
-                deferred.append(request)
+            if let key = request.exclusionKey, keys.contains(key) {
+                deferred.append(self.pending.removeFirst())
                 continue
             }
+            if !batch.isEmpty && bytes + request.byteCount > self.maximumBytes { break }
+            self.pending.removeFirst()
+            if let key = request.exclusionKey { keys.insert(key) }
             bytes += request.byteCount
             batch.append(request)
         }

@@ -33,7 +33,9 @@ package struct ClaimPlanner: Sendable {
     }
 
     private var hot: Set<String> = []
-    private var rotation = 0
+    private var plans = 0
+    /// The last plan in which each queue had a budget.
+    private var lastServed: [String: Int] = [:]
 
     package init() {}
 
@@ -47,11 +49,10 @@ package struct ClaimPlanner: Sendable {
 
     /// Budgets whose sum is at most `freeSlots`. Queues without room are left out.
     package mutating func plan(_ demands: [Demand], freeSlots: Int) -> [Budget] {
-        let open = demands.filter { $0.room > 0 }
+        self.forgetAllBut(demands)
+        let open = self.inTurn(demands.filter { $0.room > 0 })
         guard freeSlots > 0, !open.isEmpty else { return [] }
-        self.rotation &+= 1
-        let start = self.rotation % open.count
-        let rotated = Array(open[start...] + open[..<start])
+        self.plans += 1
 
         var remaining = freeSlots
         var limits: [String: Int] = [:]
@@ -61,19 +62,42 @@ package struct ClaimPlanner: Sendable {
             limits[demand.queue, default: 0] += given
             remaining -= given
         }
-        let floor = max(1, freeSlots / (4 * rotated.count))
-        for demand in rotated { give(floor, to: demand) }
+        let floor = max(1, freeSlots / (4 * open.count))
+        for demand in open { give(floor, to: demand) }
         // The rest goes to the hot queues in equal shares; when a share does not fit, the others get what is left.
-        var takers = rotated.filter { self.hot.contains($0.queue) }
-        if takers.isEmpty { takers = rotated }
+        var takers = open.filter { self.hot.contains($0.queue) }
+        if takers.isEmpty { takers = open }
         while remaining > 0, !takers.isEmpty {
             let share = max(1, remaining / takers.count)
             for demand in takers { give(share, to: demand) }
             takers.removeAll { (limits[$0.queue] ?? 0) >= $0.room }
         }
-        return rotated.compactMap { demand in
+        for queue in limits.keys { self.lastServed[queue] = self.plans }
+        return open.compactMap { demand in
             limits[demand.queue].map { Budget(queue: demand.queue, limit: $0) }
         }
+    }
+
+    /// Who has gone longest without a budget comes first, so that every queue's turn comes even when there are fewer slots
+    /// than queues, whichever of the others have room. Those who had theirs together take turns at the remainders.
+    private func inTurn(_ open: [Demand]) -> [Demand] {
+        guard !open.isEmpty else { return [] }
+        let start = self.plans % open.count
+        let turns = open.indices.map { index in
+            (
+                lastServed: self.lastServed[open[index].queue] ?? 0,
+                rotated: (index + open.count - start) % open.count,
+                demand: open[index]
+            )
+        }
+        return turns.sorted { ($0.lastServed, $0.rotated) < ($1.lastServed, $1.rotated) }.map(\.demand)
+    }
+
+    /// Queues come and go; what is known of one that is gone must not wake the claimer.
+    private mutating func forgetAllBut(_ demands: [Demand]) {
+        let names = Set(demands.map(\.queue))
+        self.hot.formIntersection(names)
+        if self.lastServed.count > names.count { self.lastServed = self.lastServed.filter { names.contains($0.key) } }
     }
 
     /// What a claim brought: a queue that filled its budget probably has more.

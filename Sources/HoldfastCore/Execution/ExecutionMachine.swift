@@ -62,7 +62,9 @@ package struct ExecutionMachine: Sendable {
 
     /// Admits a new operation, or says why not.
     package func admit() throws(Interruption) {
-        if let reason = self.interruption { throw Interruption(reason: reason) }
+        guard case .running = self.state else {
+            throw Interruption(reason: self.interruption ?? .lostOwnership)
+        }
     }
 
     /// Admits a step: it may reach its checkpoint even when a drain begins meanwhile.

@@ -27,7 +27,7 @@ package struct Incarnation: Sendable, Hashable, CustomStringConvertible {
     package var description: String { self.text }
 }
 
-/// Makes ownership tokens: `<incarnation>-<sequence>-<random>`, 36 characters at most.
+/// Makes ownership tokens: `<incarnation>-<sequence>-<random>`, 38 characters at most.
 ///
 /// TypeScript's databases keep tokens in `VARCHAR(40)`. The random part keeps a token from being guessed or repeated
 /// should two processes ever draw the same incarnation.

@@ -34,8 +34,15 @@ package struct LivenessMachine: Sendable {
 
     private enum State: Sendable {
         case joining
-        case member(lastRenewal: Instant, trustedSince: Instant, serverEpoch: String)
+        case member(Membership)
         case replaced
+    }
+
+    private struct Membership: Sendable {
+        var joinedAt: Instant
+        var lastRenewal: Instant
+        var trustedSince: Instant
+        var serverEpoch: String
     }
 
     private var state: State = .joining
@@ -62,8 +69,8 @@ package struct LivenessMachine: Sendable {
 
     /// The moment at which the executor must stop unless a renewal succeeds before.
     package var selfStopAt: Instant? {
-        guard case .member(let lastRenewal, _, _) = self.state else { return nil }
-        return lastRenewal.advanced(by: self.selfStop)
+        guard case .member(let membership) = self.state else { return nil }
+        return membership.lastRenewal.advanced(by: self.selfStop)
     }
 
     /// Whether this executor may call an expired lease a death.
@@ -71,8 +78,10 @@ package struct LivenessMachine: Sendable {
     /// Only after a full lease of uninterrupted renewals on the same server: after a restart or failover of Postgres, or
     /// after this executor was cut off itself, every lease looks expired although nobody died.
     package func mayJudgeLeases(now: Instant) -> Bool {
-        guard case .member(_, let trustedSince, _) = self.state else { return false }
-        return now >= trustedSince.advanced(by: self.lease)
+        guard case .member(let membership) = self.state else { return false }
+        // A gap need not be over to be one.
+        return !self.isGap(from: membership.lastRenewal, to: now)
+            && now >= membership.trustedSince.advanced(by: self.lease)
     }
 
     /// Whether this executor may call a vanished lease session a death.
@@ -93,24 +102,29 @@ package struct LivenessMachine: Sendable {
 
     package mutating func joined(sentAt: Instant, serverEpoch: String) {
         guard !self.isReplaced else { return }
-        self.state = .member(lastRenewal: sentAt, trustedSince: sentAt, serverEpoch: serverEpoch)
+        self.state = .member(
+            Membership(joinedAt: sentAt, lastRenewal: sentAt, trustedSince: sentAt, serverEpoch: serverEpoch)
+        )
     }
 
+    /// An answer to what was sent before the join is about an earlier life of this process: joining ended that one, so it
+    /// would say *superseded*.
     package mutating func answered(_ answer: RenewalAnswer, sentAt: Instant, now: Instant) -> Action {
-        guard case .member(let lastRenewal, let trustedSince, let epoch) = self.state else { return .none }
+        guard case .member(var membership) = self.state, sentAt >= membership.joinedAt else { return .none }
         switch answer {
         case .renewed(let serverEpoch):
-            if self.selfStopPassed(since: lastRenewal, now: now) {
+            if self.selfStopPassed(since: membership.lastRenewal, now: now) {
                 self.state = .joining
                 return .fence
             }
-            let gap = sentAt - lastRenewal
-            let isTrusted = serverEpoch == epoch && gap <= self.heartbeat * 3
-            self.state = .member(
-                lastRenewal: max(lastRenewal, sentAt),
-                trustedSince: isTrusted ? trustedSince : sentAt,
-                serverEpoch: serverEpoch
-            )
+            // An answer that a later one has overtaken tells nothing new.
+            guard sentAt >= membership.lastRenewal else { return .none }
+            if serverEpoch != membership.serverEpoch || self.isGap(from: membership.lastRenewal, to: sentAt) {
+                membership.trustedSince = sentAt
+            }
+            membership.lastRenewal = sentAt
+            membership.serverEpoch = serverEpoch
+            self.state = .member(membership)
             return .none
         case .declaredDead:
             self.state = .joining
@@ -123,12 +137,14 @@ package struct LivenessMachine: Sendable {
 
     /// Time has passed. Must be called at `selfStopAt` at the latest.
     package mutating func tick(now: Instant) -> Action {
-        guard case .member(let lastRenewal, _, _) = self.state, self.selfStopPassed(since: lastRenewal, now: now) else {
-            return .none
-        }
+        guard case .member(let membership) = self.state,
+            self.selfStopPassed(since: membership.lastRenewal, now: now)
+        else { return .none }
         self.state = .joining
         return .fence
     }
+
+    private func isGap(from earlier: Instant, to later: Instant) -> Bool { later - earlier > self.heartbeat * 3 }
 
     private func selfStopPassed(since lastRenewal: Instant, now: Instant) -> Bool {
         now >= lastRenewal.advanced(by: self.selfStop)

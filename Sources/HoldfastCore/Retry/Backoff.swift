@@ -20,9 +20,11 @@ package struct Backoff: Sendable, Equatable {
 
     /// The wait before retry `attempt`, which counts from 0.
     package func delay(attempt: Int, using generator: inout some RandomNumberGenerator) -> Duration {
+        // Zero times infinity is not a number, and no duration either.
+        guard self.base > .zero, self.cap > .zero else { return .zero }
         // Computed in seconds as Double: 2^k overflows integers long before the cap is compared.
-        let grown = self.base.inSeconds * self.factor.power(attempt)
-        let capped = min(grown, self.cap.inSeconds)
+        let grown = max(0, self.base.inSeconds * self.factor.power(attempt))
+        let capped = grown < self.cap.inSeconds ? grown : self.cap.inSeconds
         return .seconds(capped * Double.random(in: self.jitter, using: &generator))
     }
 
@@ -38,18 +40,26 @@ extension Duration {
         return Double(seconds) + Double(attoseconds) * 1e-18
     }
 
+    /// Cut off towards zero. What no `Int64` holds is the largest or the smallest.
     package var inMilliseconds: Int64 {
         let (seconds, attoseconds) = self.components
-        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
+        let (whole, overflows) = seconds.multipliedReportingOverflow(by: 1000)
+        let (sum, sumOverflows) = whole.addingReportingOverflow(attoseconds / 1_000_000_000_000_000)
+        guard overflows || sumOverflows else { return sum }
+        return seconds < 0 ? .min : .max
     }
 }
 
 extension Double {
+    /// By repeated squaring: a factor of 1 would take as many multiplications as there were attempts.
     fileprivate func power(_ exponent: Int) -> Double {
         var result = 1.0
-        for _ in 0..<max(0, exponent) {
-            result *= self
-            if result.isInfinite { return result }
+        var square = self
+        var rest = max(0, exponent)
+        while rest > 0 {
+            if rest % 2 == 1 { result *= square }
+            square *= square
+            rest /= 2
         }
         return result
     }

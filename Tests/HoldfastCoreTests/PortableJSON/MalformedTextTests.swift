@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test func randomMutations() throws {
-        var generator = SplitMix64(seed: 20_250_615)
+        var generator = SeededGenerator(seed: 20_250_615)
         let original = Array(Self.document.utf8)
         let structural = Array(#"{}[]",:\/eE+-.0123456789 tfnu"#.utf8)
         var validCount = 0
@@ -119,22 +119,5 @@ private struct Endless: Encodable {
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: AnyKey.self)
         try container.encode(Endless(), forKey: "next")
-    }
-}
-
-/// A generator with a seed, so that a failure can be repeated.
-struct SplitMix64: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

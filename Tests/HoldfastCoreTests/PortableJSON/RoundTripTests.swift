@@ -13,7 +13,7 @@ import Foundation
 /// Generated values come back as they were. The seeds are fixed.
 @Suite struct RoundTripTests {
     @Test func typedValues() throws {
-        var generator = SplitMix64(seed: 1)
+        var generator = SeededGenerator(seed: 1)
         for _ in 0..<500 {
             let value = Everything(using: &generator, depth: 3)
             let text = try PortableJSON.encode(value)
@@ -26,7 +26,7 @@ import Foundation
     }
 
     @Test func untypedValues() throws {
-        var generator = SplitMix64(seed: 2)
+        var generator = SeededGenerator(seed: 2)
         for _ in 0..<1000 {
             let value = JSONValue.random(using: &generator, depth: 5)
             let text = PortableJSON.text(of: value)
@@ -37,7 +37,7 @@ import Foundation
     }
 
     @Test func doubles() throws {
-        var generator = SplitMix64(seed: 3)
+        var generator = SeededGenerator(seed: 3)
         for _ in 0..<20_000 {
             let value = Double(bitPattern: generator.next())
             guard value.isFinite else { continue }
@@ -51,7 +51,7 @@ import Foundation
 
     /// Short numbers are not parsed by the standard library; they must come out the same.
     @Test func shortDecimals() throws {
-        var generator = SplitMix64(seed: 4)
+        var generator = SeededGenerator(seed: 4)
         for _ in 0..<20_000 {
             let digits = String(generator.next() % 10_000_000_000_000_000)
             let text = "-\(digits.prefix(2)).\(digits.dropFirst(2))0"
@@ -61,7 +61,7 @@ import Foundation
     }
 
     @Test func dates() throws {
-        var generator = SplitMix64(seed: 5)
+        var generator = SeededGenerator(seed: 5)
         for _ in 0..<20_000 {
             let milliseconds = Int64.random(in: -62_167_219_200_000...253_402_300_799_999, using: &generator)
             let text = try PortableJSON.encode(Date(timeIntervalSince1970: Double(milliseconds) / 1000))
@@ -120,7 +120,7 @@ private struct Everything: Codable, Equatable {
     var payment: Payment
     var children: [Everything]
 
-    init(using generator: inout SplitMix64, depth: Int) {
+    init(using generator: inout SeededGenerator, depth: Int) {
         text = .random(using: &generator)
         int = Int(truncatingIfNeeded: generator.next())
         small = Int8.random(in: .min ... .max, using: &generator)
@@ -149,7 +149,7 @@ private struct Everything: Codable, Equatable {
 
 extension String {
     /// Every kind of character that JSON treats in its own way; not U+0000.
-    fileprivate static func random(using generator: inout SplitMix64) -> String {
+    fileprivate static func random(using generator: inout SeededGenerator) -> String {
         let ranges: [ClosedRange<UInt32>] = [
             0x61...0x7A, 0x20...0x7F, 0x01...0x1F, 0x22...0x22, 0x5C...0x5C, 0x80...0x7FF, 0x800...0xD7FF,
             0xE000...0xFFFF, 0x10000...0x10FFFF,
@@ -165,7 +165,7 @@ extension String {
 }
 
 extension JSONValue {
-    fileprivate static func random(using generator: inout SplitMix64, depth: Int) -> JSONValue {
+    fileprivate static func random(using generator: inout SeededGenerator, depth: Int) -> JSONValue {
         switch generator.next() % (depth > 0 ? 8 : 6) {
         case 0: return .null
         case 1: return .bool(generator.next() % 2 == 0)
