@@ -21,8 +21,15 @@ struct WaitingReasonTests {
 
     private static func executor(_ change: (inout WaitingFacts.Executor) -> Void = { _ in }) -> WaitingFacts.Executor {
         var executor = WaitingFacts.Executor(
-            id: "e", version: "v1", isDraining: false, runsWorkflow: true, listensToQueue: true, running: 0, capacity: 4,
-            runningOfQueue: 0)
+            id: "e",
+            version: "v1",
+            isDraining: false,
+            runsWorkflow: true,
+            listensToQueue: true,
+            running: 0,
+            capacity: 4,
+            runningOfQueue: 0
+        )
         change(&executor)
         return executor
     }
@@ -44,31 +51,40 @@ struct WaitingReasonTests {
         #expect(WaitingReason(Self.enqueued { $0.executors = [] }) == .noExecutor(application: "app"))
         #expect(
             WaitingReason(Self.enqueued { $0.executors = [executor { $0.version = "v2" }] })
-                == .noExecutorOfVersion(version: "v1", others: ["v2"]))
+                == .noExecutorOfVersion(version: "v1", others: ["v2"])
+        )
         #expect(
             WaitingReason(
                 Self.enqueued {
                     $0.version = nil
                     $0.latestVersion = "v2"
-                }) == .notLatest(latest: "v2"))
+                }
+            ) == .notLatest(latest: "v2")
+        )
         #expect(
             WaitingReason(Self.enqueued { $0.executors = [executor { $0.runsWorkflow = false }] })
-                == .workflowNotRegistered(name: "w", version: "v1"))
+                == .workflowNotRegistered(name: "w", version: "v1")
+        )
         #expect(
             WaitingReason(Self.enqueued { $0.executors = [executor { $0.listensToQueue = false }] })
-                == .nobodyListens(queue: "q"))
+                == .nobodyListens(queue: "q")
+        )
         #expect(
             WaitingReason(Self.enqueued { $0.executors = [executor { $0.isDraining = true }] })
-                == .allDraining(version: "v1"))
+                == .allDraining(version: "v1")
+        )
         #expect(
             WaitingReason(
                 Self.enqueued {
                     $0.queue?.workerConcurrency = 2
                     $0.executors = [executor { $0.runningOfQueue = 2 }]
-                }) == .queueLimit(queue: "q", limit: 2))
+                }
+            ) == .queueLimit(queue: "q", limit: 2)
+        )
         #expect(
             WaitingReason(Self.enqueued { $0.executors = [executor { $0.running = 4 }] })
-                == .executorsFull(running: 4, capacity: 4))
+                == .executorsFull(running: 4, capacity: 4)
+        )
         #expect(WaitingReason(Self.enqueued { $0.queue?.concurrency = 1 }).code == "shared_limits")
     }
 
@@ -81,7 +97,8 @@ struct WaitingReasonTests {
         #expect(WaitingReason(Self.pending(owner("active", age: 1))) == .running(executor: "e", heartbeatAge: 1))
         #expect(
             WaitingReason(Self.pending(owner("active", age: 8)))
-                == .ownerSilent(executor: "e", heartbeatAge: 8, leaseRemaining: 2))
+                == .ownerSilent(executor: "e", heartbeatAge: 8, leaseRemaining: 2)
+        )
         #expect(WaitingReason(Self.pending(owner("dead", age: 8))) == .ownerGone(executor: "e", version: "v1"))
     }
 
