@@ -42,7 +42,11 @@ try await withThrowingTaskGroup(of: Void.self) { group in
     // The id is the idempotency key: however often this is called, one checkout runs.
     let order = Order(id: "42", total: 1999)
     let handle = try await executor.client.enqueue(
-        Checkout.self, order, on: "orders", options: .init(id: "order-\(order.id)"))
+        Checkout.self,
+        order,
+        on: "orders",
+        options: .init(id: "order-\(order.id)")
+    )
     print(try await handle.result())
     group.cancelAll()
 }

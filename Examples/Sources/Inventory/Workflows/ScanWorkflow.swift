@@ -11,7 +11,7 @@ struct ScanWorkflow: Workflow {
 
     /// A workflow does one thing after the other, and each start of a child is a commit. So the scan does not start the files
     /// one by one, but batches that start theirs side by side.
-    private static let batchSize = 100
+    private static let batchSize = 50
 
     func run(_ request: ScanRequest, context: WorkflowContext) async throws -> ScanReport {
         let listing = try await context.step("list") { _ in
