@@ -16,12 +16,18 @@ extension WorkflowContext {
             wakeUp = try self.replayed(step, as: Double.self)
         case .execute(let functionID):
             let now = epochMillisecondsNow()
-            let end = now + duration.inMilliseconds
+            let end = now.addingClamped(duration.inMilliseconds)
             wakeUp = Double(end) / 1000
             try await self.record(functionID, name: name, output: "\(wakeUp)", startedAt: now, completedAt: end)
         }
-        let remaining = wakeUp - Double(epochMillisecondsNow()) / 1000
-        guard remaining > 0 else { return }
-        do { try await Task.sleep(for: .seconds(remaining)) } catch { throw self.execution.mapped(error) }
+        while true {
+            let remaining = wakeUp - Double(epochMillisecondsNow()) / 1000
+            guard remaining > 0 else { return }
+            // In parts: the clock that was recorded may be set meanwhile, and timers know no time beyond some centuries.
+            let part = min(remaining, Self.longestNap)
+            do { try await Task.sleep(for: .seconds(part)) } catch { throw self.execution.mapped(error) }
+        }
     }
+
+    private static let longestNap = 3600.0
 }

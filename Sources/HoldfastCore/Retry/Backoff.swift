@@ -21,8 +21,10 @@ package struct Backoff: Sendable, Equatable {
     /// The wait before retry `attempt`, which counts from 0.
     package func delay(attempt: Int, using generator: inout some RandomNumberGenerator) -> Duration {
         // Computed in seconds as Double: 2^k overflows integers long before the cap is compared.
-        let grown = self.base.inSeconds * self.factor.power(attempt)
-        let capped = min(grown, self.cap.inSeconds)
+        let base = self.base.inSeconds
+        // Zero stays zero: times an infinite power it would be no number.
+        guard base > 0 else { return .zero }
+        let capped = min(base * self.factor.power(attempt), self.cap.inSeconds)
         return .seconds(capped * Double.random(in: self.jitter, using: &generator))
     }
 
@@ -38,9 +40,21 @@ extension Duration {
         return Double(seconds) + Double(attoseconds) * 1e-18
     }
 
+    /// Whole milliseconds; durations beyond the range of the database's column are taken for its end.
     package var inMilliseconds: Int64 {
         let (seconds, attoseconds) = self.components
-        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
+        let (milliseconds, overflow) = seconds.multipliedReportingOverflow(by: 1000)
+        guard !overflow else { return seconds < 0 ? .min : .max }
+        return milliseconds.addingClamped(attoseconds / 1_000_000_000_000_000)
+    }
+}
+
+extension Int64 {
+    /// The sum, or the end of the range that it would pass: a time in the far future must not stop the process.
+    package func addingClamped(_ other: Int64) -> Int64 {
+        let (sum, overflow) = self.addingReportingOverflow(other)
+        guard overflow else { return sum }
+        return other < 0 ? .min : .max
     }
 }
 
