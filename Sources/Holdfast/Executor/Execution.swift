@@ -2,6 +2,7 @@
 // Copyright the Holdfast project authors
 
 import HoldfastCore
+import HoldfastPostgres
 import Logging
 import Synchronization
 
@@ -133,6 +134,11 @@ final class Execution: Sendable {
         } catch let error as ExecutionMachine.Interruption {
             self.close(error.reason)
             throw self.interrupted(error.reason)
+        } catch let error as PostgresError {
+            throw HoldfastError(
+                error,
+                doing: "recording step \(row.functionID) '\(row.name)' of workflow '\(self.workflowID)'"
+            )
         }
         switch result {
         case .recorded:

@@ -90,6 +90,8 @@ extension WorkflowContext {
         } catch let error as ExecutionMachine.Interruption {
             self.execution.close(error.reason)
             throw self.execution.interrupted(error.reason)
+        } catch let error as PostgresError {
+            throw HoldfastError(error, doing: "storing workflow '\(id)' (\(child.name)), a child of '\(self.id)'")
         }
         guard let stored else {
             self.execution.close(.lostOwnership)
