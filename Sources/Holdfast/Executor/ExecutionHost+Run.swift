@@ -61,6 +61,9 @@ extension ExecutionHost {
         _ work: ClaimedWorkflow
     ) async -> Result<String, any Error> {
         do {
+            guard !execution.workflowID.isBlank else {
+                throw HoldfastError(.invalidArgument, "the workflow's id is blank; enqueue it under another")
+            }
             var recorded: [RecordedStep] = []
             if work.hasCheckpoints {
                 recorded = try await self.retrying("reading the journal of '\(work.workflowID)'") {
