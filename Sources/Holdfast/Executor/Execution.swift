@@ -25,6 +25,8 @@ final class Execution: Sendable {
     private struct State {
         var machine = ExecutionMachine()
         var isCancelled = false
+        /// `run` has ended; what its parallel steps still do counts no more.
+        var isEnding = false
         /// The task that runs the workflow, and those of its parallel steps. All of them are awaited: the first by the
         /// registry of running workflows, the others by the first.
         var tasks: [Task<Void, Never>] = []
@@ -78,6 +80,7 @@ final class Execution: Sendable {
     /// Cancels and awaits the parallel steps that `run` left behind.
     func endBranches() async {
         let branches = self.state.withLock { state in
+            state.isEnding = true
             defer { state.branches = [] }
             return state.branches
         }
@@ -119,6 +122,17 @@ final class Execution: Sendable {
         } catch {
             throw self.interrupted(error.reason)
         }
+        if let abandonment = self.abandonment {
+            self.endStep()
+            throw abandonment
+        }
+    }
+
+    /// Why a step whose task is cancelled is no failed one, if it is none: then it leaves no record.
+    var abandonment: (any Error)? {
+        let (reason, isEnding) = self.state.withLock { ($0.machine.interruption, $0.isEnding) }
+        if let reason { return self.interrupted(reason) }
+        return isEnding && Task.isCancelled ? CancellationError() : nil
     }
 
     func endStep() { self.apply { $0.endStep() } }

@@ -100,7 +100,7 @@ extension ExecutionHost {
             outcome.output = output
         case .failure(let error):
             outcome.status = .error
-            outcome.error = PortableErrorPayload(error).text()
+            outcome.error = PortableErrorPayload(error).text(limit: self.limits.maxBytes)
             execution.logger.notice("the workflow failed", metadata: ["error": "\(error)"])
         }
         do {
