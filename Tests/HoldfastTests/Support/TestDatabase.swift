@@ -5,6 +5,7 @@ import Foundation
 import Holdfast
 import HoldfastPostgres
 import Logging
+import Synchronization
 import Testing
 
 /// Two fresh schemas on the test server, removed at the end.
@@ -27,7 +28,13 @@ struct TestDatabase: Sendable {
         return logger
     }()
 
-    static func with<R>(_ body: (TestDatabase) async throws -> R) async throws -> R {
+    /// Tests run side by side, but not all at once: each needs connections, and two cores get no further with more.
+    private static let turns = Turns(12)
+
+    /// - Parameter url: The server. Default: the one that all tests share.
+    static func with<R>(url: String = url, _ body: (TestDatabase) async throws -> R) async throws -> R {
+        await self.turns.take()
+        defer { self.turns.giveBack() }
         let suffix = UUID().uuidString.prefix(8).lowercased()
         let configuration = DatabaseConfiguration(url: url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)")
         let pool = PostgresPool(PostgresConfiguration(url, applicationName: "test"), size: 2, logger: logger)
@@ -69,5 +76,37 @@ struct TestDatabase: Sendable {
             }
             try await Task.sleep(for: .milliseconds(5))
         }
+    }
+}
+
+/// Lets a limited number of tasks proceed at once, in the order of their arrival.
+private final class Turns: Sendable {
+    private let state: Mutex<(free: Int, waiters: [CheckedContinuation<Void, Never>])>
+
+    init(_ count: Int) { self.state = Mutex((count, [])) }
+
+    func take() async {
+        await withCheckedContinuation { waiter in
+            let proceeds = self.state.withLock { state in
+                guard state.free > 0 else {
+                    state.waiters.append(waiter)
+                    return false
+                }
+                state.free -= 1
+                return true
+            }
+            if proceeds { waiter.resume() }
+        }
+    }
+
+    func giveBack() {
+        let next = self.state.withLock { state in
+            guard !state.waiters.isEmpty else {
+                state.free += 1
+                return nil as CheckedContinuation<Void, Never>?
+            }
+            return state.waiters.removeFirst()
+        }
+        next?.resume()
     }
 }
