@@ -62,7 +62,7 @@ extension WorkflowContext {
             try await withThrowingTaskGroup(of: Result.self) { group in
                 group.addTask { try await body(step) }
                 group.addTask {
-                    try await Task.sleep(for: timeout)
+                    try await Task.sleep(for: timeout.bounded)
                     throw HoldfastError(
                         .stepTimeout,
                         "step \(step.id) '\(step.name)' of workflow '\(step.workflowID)' took longer than \(timeout)"

@@ -25,7 +25,7 @@ package struct Backoff: Sendable, Equatable {
         // Zero stays zero: times an infinite power it would be no number.
         guard base > 0 else { return .zero }
         let capped = min(base * self.factor.power(attempt), self.cap.inSeconds)
-        return .seconds(capped * Double.random(in: self.jitter, using: &generator))
+        return Duration.seconds(capped * Double.random(in: self.jitter, using: &generator)).bounded
     }
 
     package func delay(attempt: Int) -> Duration {
@@ -35,6 +35,12 @@ package struct Backoff: Sendable, Equatable {
 }
 
 extension Duration {
+    /// The longest wait: timers end the process when they are asked for a moment far beyond it.
+    package static let century: Duration = .seconds(100 * 365 * 86_400)
+
+    /// At most a century, so that it can be slept.
+    package var bounded: Duration { min(self, .century) }
+
     package var inSeconds: Double {
         let (seconds, attoseconds) = self.components
         return Double(seconds) + Double(attoseconds) * 1e-18
