@@ -59,6 +59,12 @@ extension HoldfastExecutor {
                 "selfStop must be less than lease, or a peer could take over before this executor has stopped"
             )
             try self.require(self.shutdownGracePeriod >= .zero, "shutdownGracePeriod must not be negative")
+            for (name, duration) in [
+                ("pollInterval", self.pollInterval), ("lease", self.lease),
+                ("shutdownGracePeriod", self.shutdownGracePeriod),
+            ] {
+                try self.require(duration <= .century, "\(name) must not be more than a hundred years")
+            }
             try self.require(self.payloadLimits.maxBytes >= 1, "payloadLimits.maxBytes must be 1 or more")
             if let id = self.executorID {
                 try self.require(!id.isBlank, "executorID is blank; leave it out or name it")
