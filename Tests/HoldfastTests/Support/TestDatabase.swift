@@ -5,7 +5,6 @@ import Foundation
 import Holdfast
 import HoldfastPostgres
 import Logging
-import Synchronization
 import Testing
 
 /// Two fresh schemas on the test server, removed at the end.
@@ -28,24 +27,55 @@ struct TestDatabase: Sendable {
         return logger
     }()
 
-    /// Tests run side by side, but not all at once: each needs connections, and two cores get no further with more.
-    private static let turns = Turns(12)
+    private static let shelf = SchemaShelf(turns: 12)
 
-    /// - Parameter url: The server. Default: the one that all tests share.
-    static func with<R>(url: String = url, _ body: (TestDatabase) async throws -> R) async throws -> R {
-        await self.turns.take()
-        defer { self.turns.giveBack() }
-        let suffix = UUID().uuidString.prefix(8).lowercased()
-        let configuration = DatabaseConfiguration(url: url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)")
-        let pool = PostgresPool(PostgresConfiguration(url, applicationName: "test"), size: 2, logger: logger)
-        let database = TestDatabase(configuration: configuration, pool: pool)
+    /// Runs a test on schemas of its own, without a row in them.
+    ///
+    /// - Parameters:
+    ///   - url: The server. Default: the one that all tests share.
+    ///   - fresh: Whether there must be no tables either. Default: an earlier test may have left them.
+    static func with<R>(
+        url: String = url,
+        fresh: Bool = false,
+        _ body: (TestDatabase) async throws -> R
+    ) async throws -> R {
+        let isFresh = fresh || url != self.url
+        let suffix = await self.shelf.take(fresh: isFresh)
+        let database = TestDatabase(
+            configuration: DatabaseConfiguration(url: url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)"),
+            pool: PostgresPool(PostgresConfiguration(url, applicationName: "test"), size: 2, logger: self.logger)
+        )
         let result: Result<R, any Error>
         do { result = .success(try await body(database)) } catch { result = .failure(error) }
-        _ = try await pool.execute(
-            PostgresQuery("DROP SCHEMA IF EXISTS \(configuration.schema), \(configuration.ownSchema) CASCADE")
-        )
-        await pool.close()
+        var isEmptied = false
+        do {
+            if isFresh { try await database.drop(suffix) } else { isEmptied = try await database.empty() }
+        } catch {
+            Issue.record(error, "the schemas \(suffix) are left behind")
+        }
+        for suffix in self.shelf.giveBack(emptied: isEmptied ? suffix : nil) { try await database.drop(suffix) }
+        await database.pool.close()
         return try result.get()
+    }
+
+    private func drop(_ suffix: String) async throws {
+        try await self.query("DROP SCHEMA IF EXISTS dbos_\(suffix), holdfast_\(suffix) CASCADE")
+    }
+
+    /// Deletes every row but those that say which migrations have run.
+    private func empty() async throws -> Bool {
+        try await self.query(
+            """
+            DO $$ DECLARE t record; BEGIN
+              PERFORM set_config('session_replication_role', 'replica', true);
+              FOR t IN SELECT schemaname, tablename FROM pg_tables
+                        WHERE schemaname IN ('{s}', '{h}') AND tablename NOT LIKE '%migrations' LOOP
+                EXECUTE format('DELETE FROM %I.%I', t.schemaname, t.tablename);
+              END LOOP;
+            END $$
+            """
+        )
+        return true
     }
 
     /// Runs a statement; `{s}` and `{h}` stand for the schemas.
@@ -76,37 +106,5 @@ struct TestDatabase: Sendable {
             }
             try await Task.sleep(for: .milliseconds(5))
         }
-    }
-}
-
-/// Lets a limited number of tasks proceed at once, in the order of their arrival.
-private final class Turns: Sendable {
-    private let state: Mutex<(free: Int, waiters: [CheckedContinuation<Void, Never>])>
-
-    init(_ count: Int) { self.state = Mutex((count, [])) }
-
-    func take() async {
-        await withCheckedContinuation { waiter in
-            let proceeds = self.state.withLock { state in
-                guard state.free > 0 else {
-                    state.waiters.append(waiter)
-                    return false
-                }
-                state.free -= 1
-                return true
-            }
-            if proceeds { waiter.resume() }
-        }
-    }
-
-    func giveBack() {
-        let next = self.state.withLock { state in
-            guard !state.waiters.isEmpty else {
-                state.free += 1
-                return nil as CheckedContinuation<Void, Never>?
-            }
-            return state.waiters.removeFirst()
-        }
-        next?.resume()
     }
 }
