@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import Foundation
 import Holdfast
 import Testing
 
@@ -138,7 +139,10 @@ struct ClientInputTests {
                 """
             )
             #expect(end == 2)
-            let listed = try await scenario.client.workflows()
+            var filter = WorkflowFilter()
+            filter.createdAfter = Date(timeIntervalSince1970: -.infinity)
+            filter.createdBefore = .distantFuture
+            let listed = try await scenario.client.workflows(filter)
             #expect(listed.count == 2)
         }
     }

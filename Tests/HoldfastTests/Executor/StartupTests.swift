@@ -82,7 +82,7 @@ struct StartupTests {
 
     @Test("without permission to create the tables it throws on an empty database")
     func verifies() async throws {
-        try await TestDatabase.with { database in
+        try await TestDatabase.with(fresh: true) { database in
             let executor = try makeExecutor(database, configure: { $0.migrates = false })
             let error = await #expect(throws: HoldfastError.self) { try await executor.run() }
             #expect(error?.code == .schema)

@@ -13,13 +13,11 @@ struct StatementCountTests {
         _ body: (TestDatabase, _ count: @escaping @Sendable (_ without: [String]) async throws -> Int) async throws ->
             Void
     ) async throws {
-        try await TestDatabase.with { shared in
+        try await TestDatabase.with(fresh: true) { shared in
             let role = "counted_\(UUID().uuidString.prefix(8).lowercased())"
             try await shared.query("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-            try await shared.query("CREATE ROLE \(role) LOGIN")
-            try await shared.query(
-                "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO \(role)', current_database()); END $$"
-            )
+            // A superuser, because granting rights on the database fails when two tests do so at once.
+            try await shared.query("CREATE ROLE \(role) LOGIN SUPERUSER")
             var configuration = shared.configuration
             configuration.url += (configuration.url.contains("?") ? "&" : "?") + "user=\(role)"
             let database = TestDatabase(configuration: configuration, pool: shared.pool)

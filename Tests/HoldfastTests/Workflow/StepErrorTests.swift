@@ -129,6 +129,19 @@ struct StepErrorTests {
         }
     }
 
+    @Test("is no time-out when the time never ends")
+    func noTimeout() async throws {
+        try await withWorkflow { (_: Nothing, context) async throws -> Int in
+            try await context.step("patient", timeout: .seconds(Int64.max)) { _ in
+                try await Task.sleep(for: .milliseconds(1))
+                return 1
+            }
+        } test: { scenario in
+            let result = try await scenario.run(Nothing())
+            #expect(result == 1)
+        }
+    }
+
     @Test("leaves no record when the workflow is cancelled, however the code reports its end")
     func cancelled() async throws {
         let diary = Diary()
