@@ -69,9 +69,11 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // What the tests of several targets need.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(
             name: "HoldfastPostgresTests",
-            dependencies: ["HoldfastPostgres", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["HoldfastPostgres", "TestSupport", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings
         ),
         .testTarget(name: "HoldfastCoreTests", dependencies: ["HoldfastCore"], swiftSettings: settings),
@@ -90,7 +92,7 @@ let package = Package(
         .testTarget(
             name: "HoldfastTests",
             dependencies: [
-                "Holdfast", "HoldfastCore", "HoldfastPostgres", "TestWorker",
+                "Holdfast", "HoldfastCore", "HoldfastPostgres", "TestSupport", "TestWorker",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

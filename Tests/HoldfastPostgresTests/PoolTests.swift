@@ -2,6 +2,7 @@
 // Copyright the Holdfast project authors
 
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import HoldfastPostgres

@@ -39,6 +39,9 @@ extension HoldfastClient {
     /// - Throws: ``HoldfastError/Code/nonExistentWorkflow`` when any of the ids does not exist; then nothing is resumed.
     @discardableResult
     public func resume(_ ids: [WorkflowID], on queue: QueueName? = nil) async throws -> [WorkflowID] {
+        if let queue, queue.isBlank {
+            throw HoldfastError(.invalidArgument, "the queue's name is blank; leave it out or name it")
+        }
         let (resumed, missing) = try await self.read("resuming workflows") { database throws(PostgresError) in
             try await database.resume(ids.map(\.rawValue), queue: queue?.rawValue)
         }

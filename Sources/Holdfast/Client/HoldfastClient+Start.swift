@@ -97,7 +97,15 @@ extension HoldfastClient {
                 queue: queue
             )
         }
-        if let version = options.applicationVersion { row.applicationVersion = version }
+        if let version = options.applicationVersion {
+            guard !version.allSatisfy(\.isWhitespace) else {
+                throw HoldfastError(
+                    .invalidArgument,
+                    "workflow '\(row.workflowID)': applicationVersion is blank; leave it out or name it"
+                )
+            }
+            row.applicationVersion = version
+        }
         if let key = options.deduplication?.key {
             guard !key.allSatisfy(\.isWhitespace) else {
                 throw HoldfastError(.invalidArgument, "workflow '\(row.workflowID)': the deduplication key is blank")

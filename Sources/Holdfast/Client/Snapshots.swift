@@ -149,5 +149,9 @@ public struct Takeover: Sendable, Codable {
 
 extension Date {
     init(epochMilliseconds: Int) { self.init(timeIntervalSince1970: Double(epochMilliseconds) / 1000) }
-    var epochMilliseconds: Int64 { Int64((self.timeIntervalSince1970 * 1000).rounded()) }
+    /// Dates beyond the range of the column are taken for its end.
+    var epochMilliseconds: Int64 {
+        let milliseconds = (self.timeIntervalSince1970 * 1000).rounded()
+        return Int64(exactly: milliseconds) ?? (milliseconds < 0 ? .min : .max)
+    }
 }

@@ -63,7 +63,7 @@ extension StartRow {
             queue: (queue ?? .internal).rawValue,
             timeoutMilliseconds: timeout?.inMilliseconds,
             priority: Int32(clamping: priority),
-            delayUntil: delay.map { epochMillisecondsNow() + $0.inMilliseconds }
+            delayUntil: delay.map { epochMillisecondsNow().addingClamped($0.inMilliseconds) }
         )
     }
 
@@ -75,13 +75,6 @@ extension StartRow {
         self.ownerToken = token
         self.recoveryAttempts = 1
         if let timeout = self.timeoutMilliseconds { self.deadline = now.addingClamped(timeout) }
-    }
-}
-
-extension Int64 {
-    fileprivate func addingClamped(_ other: Int64) -> Int64 {
-        let (sum, overflow) = self.addingReportingOverflow(other)
-        return overflow ? .max : sum
     }
 }
 

@@ -62,6 +62,12 @@ extension HoldfastExecutor {
                 "selfStop must be less than lease, or a peer could take over before this executor has stopped"
             )
             try self.require(self.shutdownGracePeriod >= .zero, "shutdownGracePeriod must not be negative")
+            for (name, duration) in [
+                ("pollInterval", self.pollInterval), ("lease", self.lease),
+                ("shutdownGracePeriod", self.shutdownGracePeriod),
+            ] {
+                try self.require(duration <= .century, "\(name) must not be more than a hundred years")
+            }
             try self.require(self.payloadLimits.maxBytes >= 1, "payloadLimits.maxBytes must be 1 or more")
             if let limit = self.quarantineAfter {
                 try self.require(limit >= 1, "quarantineAfter must be 1 or more, or nil")

@@ -39,10 +39,41 @@ extension PortableErrorPayload {
     private static func awaited(_ failure: WorkflowFailure) -> PortableErrorPayload {
         switch failure {
         case .failed(_, let error): PortableErrorPayload(error)
-        case .cancelled: PortableErrorPayload(name: "AwaitedWorkflowCancelled", message: "\(failure)", code: 13)
-        case .recoveryAttemptsExceeded:
-            PortableErrorPayload(name: "AwaitedWorkflowMaxRecoveryAttemptsExceeded", message: "\(failure)", code: 14)
+        case .cancelled(let id):
+            PortableErrorPayload(
+                name: "AwaitedWorkflowCancelled",
+                message: "\(failure)",
+                code: 13,
+                data: Self.reference(to: id)
+            )
+        case .recoveryAttemptsExceeded(let id):
+            PortableErrorPayload(
+                name: "AwaitedWorkflowMaxRecoveryAttemptsExceeded",
+                message: "\(failure)",
+                code: 14,
+                data: Self.reference(to: id)
+            )
         }
+    }
+
+    /// Names the workflow that an error is about.
+    static func reference(to id: WorkflowID) -> JSONValue { .object(["workflowID": .string(id.rawValue)]) }
+
+    /// The payload's text, without its data or with a shorter message if it would be too large: an error must be recordable.
+    func text(limit: Int) -> String {
+        var payload = self
+        var text = payload.text()
+        if text.utf8.count > limit, payload.data != nil {
+            payload.data = nil
+            text = payload.text()
+        }
+        var kept = self.message.count
+        while text.utf8.count > limit, kept > 0 {
+            kept /= 2
+            payload.message = self.message.prefix(kept) + "…"
+            text = payload.text()
+        }
+        return text
     }
 
     private static func encoded(_ value: any Encodable) -> JSONValue? {

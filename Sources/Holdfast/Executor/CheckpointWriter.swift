@@ -121,7 +121,8 @@ final class CheckpointWriter: Sendable {
 
     /// Commits a batch whose first entry is the caller's, wakes the others, and returns the caller's answer.
     private func lead(_ batch: [Entry]) async -> Result<Answer, any Error> {
-        let answers = await self.commit(batch[...])
+        // A task of its own, awaited right here: the caller's may be cancelled, and the others' rows must not suffer.
+        let answers = await Task { await self.commit(batch[...]) }.value
         if case .handOver(let next) = self.batches.withLock({ $0.committed() }) {
             next[0].waiter.resume(returning: .lead(next))
         }
@@ -219,10 +220,7 @@ final class CheckpointWriter: Sendable {
     private func pause(_ duration: Duration, fence: Int) async {
         let end = ContinuousClock.now.advanced(by: duration)
         while ContinuousClock.now < end, self.fences.load(ordering: .acquiring) == fence {
-            // The leader may be a cancelled task, for which sleeping would return at once; others depend on this commit.
-            // The task is awaited right here.
-            let slice = min(Duration.milliseconds(100), end - ContinuousClock.now)
-            await Task { try? await Task.sleep(for: slice) }.value
+            try? await Task.sleep(for: min(.milliseconds(100), end - ContinuousClock.now))
         }
     }
 }

@@ -2,6 +2,7 @@
 // Copyright the Holdfast project authors
 
 import HoldfastCore
+import HoldfastPostgres
 import Logging
 import Synchronization
 
@@ -26,6 +27,8 @@ final class Execution: Sendable {
     private struct State {
         var machine = ExecutionMachine()
         var isCancelled = false
+        /// `run` has ended; what its parallel steps still do counts no more.
+        var isEnding = false
         /// The task that runs the workflow, and those of its parallel steps. All of them are awaited: the first by the
         /// registry of running workflows, the others by the first.
         var tasks: [Task<Void, Never>] = []
@@ -81,6 +84,7 @@ final class Execution: Sendable {
     /// Cancels and awaits the parallel steps that `run` left behind.
     func endBranches() async {
         let branches = self.state.withLock { state in
+            state.isEnding = true
             defer { state.branches = [] }
             return state.branches
         }
@@ -122,6 +126,17 @@ final class Execution: Sendable {
         } catch {
             throw self.interrupted(error.reason)
         }
+        if let abandonment = self.abandonment {
+            self.endStep()
+            throw abandonment
+        }
+    }
+
+    /// Why a step whose task is cancelled is no failed one, if it is none: then it leaves no record.
+    var abandonment: (any Error)? {
+        let (reason, isEnding) = self.state.withLock { ($0.machine.interruption, $0.isEnding) }
+        if let reason { return self.interrupted(reason) }
+        return isEnding && Task.isCancelled ? CancellationError() : nil
     }
 
     func endStep() { self.apply { $0.endStep() } }
@@ -137,6 +152,11 @@ final class Execution: Sendable {
         } catch let error as ExecutionMachine.Interruption {
             self.close(error.reason)
             throw self.interrupted(error.reason)
+        } catch let error as PostgresError {
+            throw HoldfastError(
+                error,
+                doing: "recording step \(row.functionID) '\(row.name)' of workflow '\(self.workflowID)'"
+            )
         }
         switch result {
         case .recorded:

@@ -61,6 +61,9 @@ extension ExecutionHost {
         _ work: ClaimedWorkflow
     ) async -> Result<String, any Error> {
         do {
+            guard !execution.workflowID.isBlank else {
+                throw HoldfastError(.invalidArgument, "the workflow's id is blank; enqueue it under another")
+            }
             var recorded: [RecordedStep] = []
             if work.hasCheckpoints {
                 recorded = try await self.retrying("reading the journal of '\(work.workflowID)'") {
@@ -97,7 +100,7 @@ extension ExecutionHost {
             outcome.output = output
         case .failure(let error):
             outcome.status = .error
-            outcome.error = PortableErrorPayload(error).text()
+            outcome.error = PortableErrorPayload(error).text(limit: self.limits.maxBytes)
             execution.logger.notice("the workflow failed", metadata: ["error": "\(error)"])
         }
         do {

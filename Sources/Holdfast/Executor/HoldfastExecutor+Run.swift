@@ -27,6 +27,8 @@ extension HoldfastExecutor {
             try await self.prepare()
         } catch {
             await self.core.close()
+            // Told to stop before it could begin: that is no failure.
+            if error is CancellationError, Task.isShuttingDownGracefully, !Task.isCancelled { return }
             throw error
         }
         await withTaskGroup(of: Void.self) { group in
@@ -41,7 +43,8 @@ extension HoldfastExecutor {
             await self.drain()
             group.cancelAll()
         }
-        await self.leave()
+        // A task of its own, because this one may be cancelled; it is awaited right here.
+        await Task { await self.leave() }.value
         if self.life.isReplaced {
             throw HoldfastError(
                 .notRunning,

@@ -87,12 +87,16 @@ final class OutcomeWatcher: Sendable {
             }
             guard let ids else { return }
             do throws(PostgresError) {
-                for workflow in try await self.database.settled(ids) { self.settled(workflow) }
+                let (settled, missing) = try await self.database.settled(ids)
+                for workflow in settled { self.settled(workflow) }
+                for id in missing {
+                    self.fail([id], HoldfastError(.nonExistentWorkflow, "no workflow has the id '\(id)' any more"))
+                }
             } catch  where error.isTransient {
                 self.logger.warning("cannot ask for results; trying again", metadata: ["error": "\(error)"])
                 interval = self.interval
             } catch {
-                self.fail(ids, error)
+                self.fail(ids, HoldfastError(error, doing: "asking for a workflow's result"))
             }
             if self.state.withLock({ $0.waiters.isEmpty }) { continue }
             let deadline = ContinuousClock.now.advanced(by: interval)
@@ -106,10 +110,10 @@ final class OutcomeWatcher: Sendable {
         }
     }
 
-    private func fail(_ ids: [String], _ error: PostgresError) {
+    private func fail(_ ids: [String], _ error: HoldfastError) {
         let waiters = self.state.withLock { state in
             ids.flatMap { id in state.waiters.removeValue(forKey: id).map { Array($0.values) } ?? [] }
         }
-        for waiter in waiters { waiter.resume(throwing: HoldfastError(error, doing: "asking for a workflow's result")) }
+        for waiter in waiters { waiter.resume(throwing: error) }
     }
 }

@@ -66,32 +66,41 @@ extension SystemDatabase {
 
     static func settledOutcomesSQL(_ names: SchemaNames) -> String {
         """
-        SELECT s.workflow_uuid, s.status, coalesce(o.output, s.output), coalesce(o.error, s.error), s.serialization
-          FROM \(names.dbos).workflow_status s
+        SELECT f.id, s.status, coalesce(o.output, s.output), coalesce(o.error, s.error), s.serialization
+          FROM unnest($1::text[]) AS f(id)
+          LEFT JOIN \(names.dbos).workflow_status s ON s.workflow_uuid = f.id
           LEFT JOIN \(names.dbos).workflow_output o ON o.workflow_uuid = s.workflow_uuid
-         WHERE s.workflow_uuid = ANY($1::text[])
-           AND s.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+         WHERE s.workflow_uuid IS NULL
+            OR s.status IN ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
         """
     }
 
-    /// Those of the given workflows that are settled; the legacy columns are read where older programs wrote them.
-    func settled(_ workflowIDs: [String]) async throws(PostgresError) -> [SettledWorkflow] {
+    /// Those of the given workflows that are settled, and those that do not exist (any more); the legacy columns are read
+    /// where older programs wrote them.
+    func settled(
+        _ workflowIDs: [String]
+    ) async throws(PostgresError) -> (settled: [SettledWorkflow], missing: [String]) {
         let result = try await self.pool.execute(
             PostgresQuery(self.statements.settledOutcomes, [.textArray(workflowIDs)])
         )
         var settled: [SettledWorkflow] = []
+        var missing: [String] = []
         for row in result {
+            guard let status = try row.optionalString(1) else {
+                missing.append(try row.string(0))
+                continue
+            }
             settled.append(
                 SettledWorkflow(
                     workflowID: try row.string(0),
-                    status: WorkflowStatus(rawValue: try row.string(1)),
+                    status: WorkflowStatus(rawValue: status),
                     output: try row.optionalString(2),
                     error: try row.optionalString(3),
                     serialization: try row.optionalString(4)
                 )
             )
         }
-        return settled
+        return (settled, missing)
     }
 
     /// Moves a workflow that was dispatched too often to the dead letters, unless somebody has moved it on.

@@ -35,6 +35,7 @@ struct StepRun: Sendable {
             }
             if let error = ended.retryable, attempt < self.retry.maxAttempts, self.retry.shouldRetry(error) {
                 // The wait is no step under way: a shutdown need not sit it out.
+                if failures.count == Self.rememberedFailures { failures.removeFirst() }
                 failures.append(error)
                 self.execution.endStep()
                 try await self.wait(beforeRetry: attempt - 1, after: error)
@@ -42,7 +43,7 @@ struct StepRun: Sendable {
             }
             var record = ended.record
             if let error = ended.retryable, self.retry.maxAttempts > 1, attempt >= self.retry.maxAttempts {
-                record.error = self.exhausted(failures + [error]).text()
+                record.error = self.text(of: self.exhausted(failures + [error], attempts: attempt))
             }
             defer { self.execution.endStep() }
             try await self.record(record, startedAt: startedAt)
@@ -70,10 +71,8 @@ struct StepRun: Sendable {
             )
         } catch {
             // A cancelled step is not a failed one: it leaves no row and runs again.
-            if Task.isCancelled, let reason = self.execution.interruption {
-                throw self.execution.interrupted(reason)
-            }
-            record.error = PortableErrorPayload(error).text()
+            if Task.isCancelled, let abandonment = self.execution.abandonment { throw abandonment }
+            record.error = self.text(of: PortableErrorPayload(error))
             return (record, error)
         }
         do {
@@ -84,7 +83,7 @@ struct StepRun: Sendable {
             return (record, nil)
         } catch {
             // The same value would be refused again: recorded at once, whatever the retry policy.
-            record.error = PortableErrorPayload(error).text()
+            record.error = self.text(of: PortableErrorPayload(error))
             return (record, nil)
         }
     }
@@ -99,12 +98,19 @@ struct StepRun: Sendable {
         do { try await Task.sleep(for: delay) } catch { throw self.execution.mapped(error) }
     }
 
-    private func exhausted(_ failures: [any Error]) -> PortableErrorPayload {
+    /// So many of the last failures are recorded when all attempts fail.
+    private static let rememberedFailures = 100
+
+    private func text(of payload: PortableErrorPayload) -> String {
+        payload.text(limit: self.execution.host.limits.maxBytes)
+    }
+
+    private func exhausted(_ failures: [any Error], attempts: Int) -> PortableErrorPayload {
         let last = failures.last.map { PortableErrorPayload($0) }
         return PortableErrorPayload(
             HoldfastError(
                 .stepRetriesExceeded,
-                "step \(self.functionID) '\(self.name)' failed \(failures.count) times; the last error was "
+                "step \(self.functionID) '\(self.name)' failed \(attempts) times; the last error was "
                     + "\(last?.name ?? "unknown"): \(last?.message ?? "")"
             ),
             data: .array(failures.map { PortableErrorPayload($0).value })

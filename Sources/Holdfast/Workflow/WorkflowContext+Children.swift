@@ -90,6 +90,8 @@ extension WorkflowContext {
         } catch let error as ExecutionMachine.Interruption {
             self.execution.close(error.reason)
             throw self.execution.interrupted(error.reason)
+        } catch let error as PostgresError {
+            throw HoldfastError(error, doing: "storing workflow '\(id)' (\(child.name)), a child of '\(self.id)'")
         }
         guard let stored else {
             self.execution.close(.lostOwnership)
@@ -136,7 +138,7 @@ extension WorkflowContext {
             }
             let failure = settled.failure
             let output = failure == nil ? settled.output ?? "null" : nil
-            let error = failure.map { PortableErrorPayload($0).text() }
+            let error = failure.map { PortableErrorPayload($0).text(limit: self.execution.host.limits.maxBytes) }
             try await self.record(
                 functionID,
                 name: name,
@@ -180,9 +182,11 @@ extension WorkflowFailure {
     /// The failure a recorded `DBOS.getResult` stands for.
     init(recorded text: String, of id: WorkflowID) {
         let error = RecordedError(parsing: text)
+        // A child that fails because its own child was cancelled has failed: the record names who was cancelled.
+        let isItsOwn = error.data == PortableJSON.text(of: PortableErrorPayload.reference(to: id))
         switch error.name {
-        case "AwaitedWorkflowCancelled": self = .cancelled(id)
-        case "AwaitedWorkflowMaxRecoveryAttemptsExceeded": self = .recoveryAttemptsExceeded(id)
+        case "AwaitedWorkflowCancelled" where isItsOwn: self = .cancelled(id)
+        case "AwaitedWorkflowMaxRecoveryAttemptsExceeded" where isItsOwn: self = .recoveryAttemptsExceeded(id)
         default: self = .failed(id, error)
         }
     }

@@ -62,7 +62,7 @@ extension WorkflowContext {
             try await withThrowingTaskGroup(of: Result.self) { group in
                 group.addTask { try await body(step) }
                 group.addTask {
-                    try await Task.sleep(for: timeout)
+                    try await Task.sleep(for: timeout.bounded)
                     throw HoldfastError(
                         .stepTimeout,
                         "step \(step.id) '\(step.name)' of workflow '\(step.workflowID)' took longer than \(timeout)"
@@ -103,13 +103,18 @@ extension WorkflowContext {
         guard !name.isBlank else {
             throw HoldfastError(.invalidArgument, "a step's name is blank; it is compared on replay, so give it one")
         }
+        guard !name.rawValue.utf8.contains(0) else {
+            throw HoldfastError(.invalidArgument, "step '\(name)': Postgres stores no text with a NUL in it")
+        }
         guard !name.rawValue.hasPrefix("DBOS.") else {
             throw HoldfastError(.invalidArgument, "step '\(name)': names that begin with 'DBOS.' are reserved")
         }
-        guard retry.maxAttempts >= 1, retry.factor >= 1, retry.interval >= .zero else {
+        guard retry.maxAttempts >= 1, retry.factor >= 1, retry.factor.isFinite, retry.interval >= .zero,
+            retry.maxInterval >= .zero
+        else {
             throw HoldfastError(
                 .invalidArgument,
-                "step '\(name)': a retry needs at least one attempt, a factor of at least 1 and no negative interval"
+                "step '\(name)': a retry needs at least one attempt, a finite factor of at least 1 and no negative interval"
             )
         }
     }

@@ -36,18 +36,19 @@ public struct WorkflowRegistry: Sendable {
         guard !workflow.name.isBlank else {
             throw HoldfastError(.invalidConfiguration, "a workflow's name is blank; give it a name")
         }
-        guard self.workflows.updateValue(workflow, forKey: workflow.name.rawValue) == nil else {
-            throw HoldfastError(
-                .duplicateRegistration,
-                "workflow '\(workflow.name)' is registered twice; give each workflow a name of its own"
-            )
-        }
         if let limit = workflow.options.maxRecoveryAttempts, limit < 0 {
             throw HoldfastError(
                 .invalidConfiguration,
                 "workflow '\(workflow.name)': maxRecoveryAttempts is \(limit); it must be 0 or more, or nil"
             )
         }
+        guard self.workflows[workflow.name.rawValue] == nil else {
+            throw HoldfastError(
+                .duplicateRegistration,
+                "workflow '\(workflow.name)' is registered twice; give each workflow a name of its own"
+            )
+        }
+        self.workflows[workflow.name.rawValue] = workflow
     }
 
     var names: [String] { self.workflows.keys.sorted() }

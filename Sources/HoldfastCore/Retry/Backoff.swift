@@ -26,7 +26,7 @@ package struct Backoff: Sendable, Equatable {
         // Computed in seconds as Double: 2^k overflows integers long before the cap is compared.
         let grown = max(0, self.base.inSeconds * self.factor.power(attempt))
         let capped = grown < self.cap.inSeconds ? grown : self.cap.inSeconds
-        return .seconds(capped * Double.random(in: self.jitter, using: &generator))
+        return Duration.seconds(capped * Double.random(in: self.jitter, using: &generator)).bounded
     }
 
     package func delay(attempt: Int) -> Duration {
@@ -36,18 +36,32 @@ package struct Backoff: Sendable, Equatable {
 }
 
 extension Duration {
+    /// The longest wait: timers end the process when they are asked for a moment far beyond it.
+    package static let century: Duration = .seconds(100 * 365 * 86_400)
+
+    /// At most a century, so that it can be slept.
+    package var bounded: Duration { min(self, .century) }
+
     package var inSeconds: Double {
         let (seconds, attoseconds) = self.components
         return Double(seconds) + Double(attoseconds) * 1e-18
     }
 
-    /// Cut off towards zero. What no `Int64` holds is the largest or the smallest.
+    /// Whole milliseconds; durations beyond the range of the database's column are taken for its end.
     package var inMilliseconds: Int64 {
         let (seconds, attoseconds) = self.components
-        let (whole, overflows) = seconds.multipliedReportingOverflow(by: 1000)
-        let (sum, sumOverflows) = whole.addingReportingOverflow(attoseconds / 1_000_000_000_000_000)
-        guard overflows || sumOverflows else { return sum }
-        return seconds < 0 ? .min : .max
+        let (milliseconds, overflow) = seconds.multipliedReportingOverflow(by: 1000)
+        guard !overflow else { return seconds < 0 ? .min : .max }
+        return milliseconds.addingClamped(attoseconds / 1_000_000_000_000_000)
+    }
+}
+
+extension Int64 {
+    /// The sum, or the end of the range that it would pass: a time in the far future must not stop the process.
+    package func addingClamped(_ other: Int64) -> Int64 {
+        let (sum, overflow) = self.addingReportingOverflow(other)
+        guard overflow else { return sum }
+        return other < 0 ? .min : .max
     }
 }
 

@@ -27,18 +27,55 @@ struct TestDatabase: Sendable {
         return logger
     }()
 
-    static func with<R>(_ body: (TestDatabase) async throws -> R) async throws -> R {
-        let suffix = UUID().uuidString.prefix(8).lowercased()
-        let configuration = DatabaseConfiguration(url: url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)")
-        let pool = PostgresPool(PostgresConfiguration(url, applicationName: "test"), size: 2, logger: logger)
-        let database = TestDatabase(configuration: configuration, pool: pool)
+    private static let shelf = SchemaShelf(turns: 12)
+
+    /// Runs a test on schemas of its own, without a row in them.
+    ///
+    /// - Parameters:
+    ///   - url: The server. Default: the one that all tests share.
+    ///   - fresh: Whether there must be no tables either. Default: an earlier test may have left them.
+    static func with<R>(
+        url: String = url,
+        fresh: Bool = false,
+        _ body: (TestDatabase) async throws -> R
+    ) async throws -> R {
+        let isFresh = fresh || url != self.url
+        let suffix = await self.shelf.take(fresh: isFresh)
+        let database = TestDatabase(
+            configuration: DatabaseConfiguration(url: url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)"),
+            pool: PostgresPool(PostgresConfiguration(url, applicationName: "test"), size: 2, logger: self.logger)
+        )
         let result: Result<R, any Error>
         do { result = .success(try await body(database)) } catch { result = .failure(error) }
-        _ = try await pool.execute(
-            PostgresQuery("DROP SCHEMA IF EXISTS \(configuration.schema), \(configuration.ownSchema) CASCADE")
-        )
-        await pool.close()
+        var isEmptied = false
+        do {
+            if isFresh { try await database.drop(suffix) } else { isEmptied = try await database.empty() }
+        } catch {
+            Issue.record(error, "the schemas \(suffix) are left behind")
+        }
+        for suffix in self.shelf.giveBack(emptied: isEmptied ? suffix : nil) { try await database.drop(suffix) }
+        await database.pool.close()
         return try result.get()
+    }
+
+    private func drop(_ suffix: String) async throws {
+        try await self.query("DROP SCHEMA IF EXISTS dbos_\(suffix), holdfast_\(suffix) CASCADE")
+    }
+
+    /// Deletes every row but those that say which migrations have run.
+    private func empty() async throws -> Bool {
+        try await self.query(
+            """
+            DO $$ DECLARE t record; BEGIN
+              PERFORM set_config('session_replication_role', 'replica', true);
+              FOR t IN SELECT schemaname, tablename FROM pg_tables
+                        WHERE schemaname IN ('{s}', '{h}') AND tablename NOT LIKE '%migrations' LOOP
+                EXECUTE format('DELETE FROM %I.%I', t.schemaname, t.tablename);
+              END LOOP;
+            END $$
+            """
+        )
+        return true
     }
 
     /// Runs a statement; `{s}` and `{h}` stand for the schemas.

@@ -3,25 +3,25 @@
 
 import Foundation
 
-@testable import HoldfastPostgres
-
 /// A Postgres server of its own for one test: in a temporary folder, on a free port of the loopback interface.
 ///
 /// Postgres refuses to run as root; then the user `postgres` runs it.
-struct TemporaryPostgres: Sendable {
-    struct Failed: Error, CustomStringConvertible {
-        let description: String
+package struct TemporaryPostgres: Sendable {
+    package struct Failed: Error, CustomStringConvertible {
+        package let description: String
     }
 
-    let folder: String
-    let port: UInt16
+    package let folder: String
+    package let port: UInt16
     private let binaries: String
     private let isRoot = getuid() == 0
 
     /// Starts a server, runs `body`, and removes every trace of the server whatever `body` does.
     ///
     /// - Parameter access: Lines of `pg_hba.conf`, before those that trust everybody.
-    static func withServer<R>(access: String = "", _ body: (TemporaryPostgres) async throws -> R) async throws -> R {
+    package static func withServer<R>(access: String = "", _ body: (TemporaryPostgres) async throws -> R) async throws
+        -> R
+    {
         let server = try TemporaryPostgres()
         do {
             try await server.initialize(access: access)
@@ -50,33 +50,33 @@ struct TemporaryPostgres: Sendable {
     }
 
     /// A connection string for the superuser, with trust.
-    func string(_ options: String = "", user: String = "postgres") -> String {
+    package func string(_ options: String = "", user: String = "postgres") -> String {
         "host=127.0.0.1 port=\(port) user=\(user) dbname=postgres \(options)"
     }
 
-    func start() async throws {
+    package func start() async throws {
         try await run(
             "pg_ctl",
             ["start", "-w", "-D", "\(folder)/data", "-l", "\(folder)/server.log", "-o", "-p \(port)"]
         )
     }
 
-    func restart() async throws {
+    package func restart() async throws {
         try await run("pg_ctl", ["restart", "-w", "-m", "fast", "-D", "\(folder)/data", "-l", "\(folder)/server.log"])
     }
 
-    func stop() async throws {
+    package func stop() async throws {
         try await run("pg_ctl", ["stop", "-w", "-m", "immediate", "-D", "\(folder)/data"])
     }
 
     /// Writes a file which only the server's user may read.
-    func write(_ text: String, to name: String) throws {
+    package func write(_ text: String, to name: String) throws {
         let path = "\(folder)/\(name)"
         try text.write(toFile: path, atomically: true, encoding: .utf8)
         try protect(name)
     }
 
-    func protect(_ name: String) throws {
+    package func protect(_ name: String) throws {
         let path = "\(folder)/\(name)"
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
         try giveAway(path)

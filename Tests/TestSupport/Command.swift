@@ -3,19 +3,16 @@
 
 import Foundation
 
-@testable import HoldfastPostgres
-
 /// A program that must succeed.
 ///
 /// Not Foundation's `Process`: on Linux that one takes a program for running as long as anything it left behind runs, and
 /// `pg_ctl start` leaves a server behind.
-enum Command {
-    static func run(_ path: String, _ arguments: [String], in folder: String) async throws {
+package enum Command {
+    package static func run(_ path: String, _ arguments: [String], in folder: String) async throws {
         let log = "\(folder)/command-\(UInt64.random(in: .min ... .max)).log"
         let words = ["/usr/bin/env", "-C", folder, path] + arguments
         let status = await withCheckedContinuation { continuation in
-            let started = NativeThread.start { continuation.resume(returning: spawnAndWait(words, log: log)) }
-            if !started { continuation.resume(returning: -1) }
+            Thread.detachNewThread { continuation.resume(returning: spawnAndWait(words, log: log)) }
         }
         guard status == 0 else {
             let output = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
@@ -37,7 +34,7 @@ enum Command {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT, 0o644)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        // The thread blocks all signals, and a server that inherited that could not be stopped.
+        // A server that inherited blocked signals could not be stopped.
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
         var none = sigset_t()

@@ -10,13 +10,13 @@ import Glibc
 #endif
 
 /// A port that accepts connections and never says a word, like a host behind a broken network.
-final class SilentListener: Sendable {
+package final class SilentListener: Sendable {
     private let descriptor: Int32
-    let port: UInt16
+    package let port: UInt16
 
-    struct Failed: Error {}
+    package struct Failed: Error {}
 
-    init() throws {
+    package init() throws {
         #if canImport(Darwin) || canImport(Musl)
         let type = SOCK_STREAM
         #else

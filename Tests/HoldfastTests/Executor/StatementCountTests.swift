@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import Foundation
+import Holdfast
+import HoldfastPostgres
+import Testing
+
+@Suite("The number of statements", .timeLimit(.minutes(3)))
+struct StatementCountTests {
+    /// A database whose executors connect as a role of their own, so that their statements can be counted.
+    private static func withCounter(
+        _ body: (TestDatabase, _ count: @escaping @Sendable (_ without: [String]) async throws -> Int) async throws ->
+            Void
+    ) async throws {
+        try await TestDatabase.with(fresh: true) { shared in
+            let role = "counted_\(UUID().uuidString.prefix(8).lowercased())"
+            try await shared.query("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+            // A superuser, because granting rights on the database fails when two tests do so at once.
+            try await shared.query("CREATE ROLE \(role) LOGIN SUPERUSER")
+            var configuration = shared.configuration
+            configuration.url += (configuration.url.contains("?") ? "&" : "?") + "user=\(role)"
+            let database = TestDatabase(configuration: configuration, pool: shared.pool)
+            let result: Result<Void, any Error>
+            do {
+                try await body(database) { without in
+                    try await shared.count(
+                        """
+                        SELECT coalesce(sum(calls), 0)::int FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid
+                         WHERE r.rolname = $1 AND query NOT LIKE ALL ($2)
+                        """,
+                        .text(role),
+                        .textArray(without)
+                    )
+                }
+                result = .success(())
+            } catch {
+                result = .failure(error)
+            }
+            try await shared.query("DROP OWNED BY \(role) CASCADE")
+            try await shared.query("DROP ROLE \(role)")
+            try result.get()
+        }
+    }
+
+    @Test("of an idle executor is three a second at most, however many queues there are", arguments: [1, 50])
+    func idle(queues: Int) async throws {
+        try await Self.withCounter { database, count in
+            try await withExecutor(
+                database,
+                queues: (0..<queues).map { Queue(QueueName("q\($0)")) },
+                configure: { $0.pollInterval = .seconds(1) },
+                register: { try $0.register(WorkflowReference<Nothing, Nothing>("w")) { _, _ in Nothing() } }
+            ) { _ in
+                // The first round of each of its jobs does more.
+                try await database.until("SELECT count(*) FROM {h}.executors WHERE running = 0", is: 1)
+                try await Task.sleep(for: .seconds(2))
+                let began = ContinuousClock.now
+                let before = try await count([])
+                try await Task.sleep(for: .seconds(10))
+                let after = try await count([])
+                let seconds = Double((ContinuousClock.now - began).components.seconds) + 1
+                #expect(Double(after - before) <= 3 * seconds)
+                #expect(after - before >= 10, "the statements are not counted")
+            }
+        }
+    }
+
+    @Test("of a fresh workflow is its start, its steps and its outcome: it reads nothing", arguments: [0, 1, 7])
+    func fresh(steps: Int) async throws {
+        let workflow = WorkflowReference<Int, Int>("w")
+        // What the executor sends on its own account.
+        let background = ["%pg_try_advisory_xact_lock%", "%IS DISTINCT FROM f.token%", "%.queues%", "%sha256%"]
+        try await Self.withCounter { database, count in
+            try await withExecutor(
+                database,
+                configure: {
+                    $0.pollInterval = .seconds(3600)
+                    $0.heartbeat = .seconds(3600)
+                    $0.selfStop = .seconds(7200)
+                    $0.lease = .seconds(10800)
+                },
+                register: {
+                    try $0.register(workflow) { count, context in
+                        for _ in 0..<count { try await context.step("step") { _ in } }
+                        return count
+                    }
+                }
+            ) { executor in
+                _ = try await executor.client.start(workflow, 1).result()
+                try await until("the executor is quiet") {
+                    let before = try await count(background)
+                    try await Task.sleep(for: .milliseconds(300))
+                    return try await count(background) == before
+                }
+                let before = try await count(background)
+                _ = try await executor.client.start(workflow, steps, options: .init(id: "w"))
+                // Asked by the test itself: `result()` would be counted.
+                try await database.until("w", is: .success)
+                let after = try await count(background)
+                #expect(after - before == steps + 2)
+            }
+        }
+    }
+}
