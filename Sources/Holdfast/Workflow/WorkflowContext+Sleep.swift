@@ -20,13 +20,8 @@ extension WorkflowContext {
             wakeUp = Double(end) / 1000
             try await self.record(functionID, name: name, output: "\(wakeUp)", startedAt: now, completedAt: end)
         }
-<<<<<<< HEAD
         // A check of the record takes no time.
         if self.execution.check != nil { return }
-        let remaining = wakeUp - Double(epochMillisecondsNow()) / 1000
-        guard remaining > 0 else { return }
-        do { try await Task.sleep(for: .seconds(remaining)) } catch { throw self.execution.mapped(error) }
-=======
         while true {
             let remaining = wakeUp - Double(epochMillisecondsNow()) / 1000
             guard remaining > 0 else { return }
@@ -34,7 +29,6 @@ extension WorkflowContext {
             let part = min(remaining, Self.longestNap)
             do { try await Task.sleep(for: .seconds(part)) } catch { throw self.execution.mapped(error) }
         }
->>>>>>> 90fd924d9beaae3d8b6cc8a2189e82d1dec2b78c
     }
 
     private static let longestNap = 3600.0
