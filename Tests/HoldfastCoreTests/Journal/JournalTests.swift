@@ -113,7 +113,6 @@ struct JournalTests {
         for (index, line) in dialogue.lines.enumerated() {
             #expect(journal.nextFunctionID == Int32(index + 1))
             #expect(journal.isReplaying == line.isReplayingBefore, "before line \(index + 1)")
-            #expect(journal.peek()?.name == dialogue.recorded[Int32(index + 1)])
             #expect(Self.call(line.call, on: &journal) == line.answer, "line \(index + 1)")
         }
     }
@@ -148,17 +147,6 @@ struct JournalTests {
         for number: Int32 in 1...3 {
             #expect(try journal.next("\(number)") == .replay(RecordedStep(functionID: number, name: "\(number)")))
         }
-    }
-
-    @Test("Looking ahead takes nothing")
-    func peeking() throws {
-        let step = RecordedStep(functionID: 1, name: "a")
-        var journal = Journal(recorded: [step])
-        #expect(journal.peek() == step)
-        #expect(journal.peek() == step)
-        #expect(journal.nextFunctionID == 1)
-        #expect(try journal.next("a") == .replay(step))
-        #expect(journal.peek() == nil)
     }
 
     /// Whatever is recorded and called: every call takes exactly the next number, replays only the record of that number
