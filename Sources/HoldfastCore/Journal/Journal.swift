@@ -57,13 +57,16 @@ package struct Journal: Sendable {
         case record(functionID: Int32)
         /// The marker is recorded: the new way. The number is taken.
         case isRecorded
-        /// Something else is recorded: the old way. No number is taken.
+        /// Something else is recorded there, or only further ahead: the old way. No number is taken.
         case isAbsent
     }
 
     /// Decides a patch by what is recorded at the next number, and takes the number only when the marker is or comes there.
     package mutating func patch(_ marker: String) -> PatchDecision {
         guard let step = self.recorded[self.counter + 1] else {
+            // In a gap between parallel steps: an earlier run went on from here without a marker, which it would have
+            // recorded before anything later.
+            if self.isReplaying { return .isAbsent }
             self.counter += 1
             return .record(functionID: self.counter)
         }

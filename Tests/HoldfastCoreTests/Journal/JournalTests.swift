@@ -149,48 +149,6 @@ struct JournalTests {
         }
     }
 
-    @Test("A patch records its marker where nothing is recorded, and takes the number")
-    func patchOnNewGround() throws {
-        var journal = Journal(recorded: [RecordedStep(functionID: 1, name: "a")])
-        #expect(try journal.next("a") == .replay(RecordedStep(functionID: 1, name: "a")))
-        #expect(journal.patch("DBOS.patch-p") == .record(functionID: 2))
-        #expect(try journal.next("b") == .execute(functionID: 3))
-    }
-
-    @Test("A patch whose marker is recorded takes its number; one that finds another operation takes none")
-    func recordedPatch() throws {
-        let marker = RecordedStep(functionID: 1, name: "DBOS.patch-p")
-        var marked = Journal(recorded: [marker, RecordedStep(functionID: 2, name: "b")])
-        #expect(marked.patch("DBOS.patch-p") == .isRecorded)
-        #expect(marked.nextFunctionID == 2)
-        var unmarked = Journal(recorded: [RecordedStep(functionID: 1, name: "b")])
-        #expect(unmarked.patch("DBOS.patch-p") == .isAbsent)
-        #expect(unmarked.nextFunctionID == 1)
-        var other = Journal(recorded: [marker])
-        #expect(other.patch("DBOS.patch-q") == .isAbsent)
-    }
-
-    @Test("A deprecated patch takes a number only where its marker is recorded")
-    func deprecatedPatch() {
-        var marked = Journal(recorded: [RecordedStep(functionID: 1, name: "DBOS.patch-p")])
-        marked.skipPatch("DBOS.patch-p")
-        #expect(marked.nextFunctionID == 2)
-        var fresh = Journal()
-        fresh.skipPatch("DBOS.patch-p")
-        #expect(fresh.nextFunctionID == 1)
-    }
-
-    @Test("It knows the first record that nothing has asked for")
-    func firstUnused() throws {
-        var journal = Journal(recorded: [1, 2, 3].map { RecordedStep(functionID: $0, name: "\($0)") })
-        #expect(journal.firstUnused?.functionID == 1)
-        _ = try journal.next("1")
-        #expect(journal.firstUnused?.functionID == 2)
-        _ = try journal.next("2")
-        _ = try journal.next("3")
-        #expect(journal.firstUnused == nil)
-    }
-
     /// Whatever is recorded and called: every call takes exactly the next number, replays only the record of that number
     /// and only once, and a live run never becomes a replay again.
     @Test("The counter never goes back, and live stays live", arguments: 1...20)

@@ -158,6 +158,32 @@ struct LivenessMachineTests {
         }
     }
 
+    // MARK: Judging sessions
+
+    private static func mayJudgeSessions(_ machine: Machine, at moment: Int) -> Bool {
+        machine.mayJudgeSessions(now: at(moment))
+    }
+
+    @Test("Sessions are judged while this executor has one itself, and not for half a lease after it lost one")
+    func sessions() {
+        var machine = State.member.machine
+        #expect(!Self.mayJudgeSessions(machine, at: 1000))
+        machine.sessionOpened(now: Self.at(1000))
+        #expect(Self.mayJudgeSessions(machine, at: 1000))
+        machine.sessionClosed()
+        #expect(!Self.mayJudgeSessions(machine, at: 1500))
+        machine.sessionOpened(now: Self.at(2000))
+        #expect(!Self.mayJudgeSessions(machine, at: 6999))
+        #expect(Self.mayJudgeSessions(machine, at: 7000))
+    }
+
+    @Test("Who is no member judges no sessions", arguments: [State.joining, .fenced, .replaced])
+    func sessionsOfNoMember(state: State) {
+        var machine = state.machine
+        machine.sessionOpened(now: Self.at(1000))
+        #expect(!Self.mayJudgeSessions(machine, at: 1_000_000))
+    }
+
     @Test("A member that joins again waits for a full lease again")
     func joiningAgain() {
         var machine = Self.steadyMachine(until: 20_000)

@@ -62,8 +62,9 @@ import Foundation
         try expect("\"1\(String(repeating: "0", count: 30))\"", try #require(Decimal(string: "1e30")))
         try expect(#""AAH/""#, Data([0, 1, 255]))
         try expect(#""""#, Data())
-        let uuid = "E621E1F8-C36C-495A-93FC-0C247A3E6E5F"
-        try expect("\"\(uuid.lowercased())\"", try #require(UUID(uuidString: uuid)))
+        let uuid = "e621e1f8-c36c-495a-93fc-0c247a3e6e5f"
+        try expect("\"\(uuid)\"", try #require(UUID(uuidString: uuid)))
+        #expect(try PortableJSON.decode(UUID.self, from: "\"\(uuid.uppercased())\"") == UUID(uuidString: uuid))
         try expect(#""https://example.org/a?b=c""#, try #require(URL(string: "https://example.org/a?b=c")))
     }
 
