@@ -15,6 +15,8 @@ final class Claimer: Sendable {
         var planner = ClaimPlanner()
         var pacer: ClaimPacer
         var isStopped = false
+        /// Whether the loop found every slot taken, so that a free one is news.
+        var lacksSlot = false
     }
 
     private let host: ExecutionHost
@@ -38,9 +40,9 @@ final class Claimer: Sendable {
         self.wake.wake()
     }
 
-    /// A slot is free; worth knowing only while work is known to wait.
+    /// A slot is free; worth knowing only while work is known to wait, or when there was none.
     func slotFreed() {
-        if self.state.withLock({ $0.planner.expectsBacklog }) { self.wake.wake() }
+        if self.state.withLock({ $0.planner.expectsBacklog || $0.lacksSlot }) { self.wake.wake() }
     }
 
     /// No claim begins any more.
@@ -90,6 +92,7 @@ final class Claimer: Sendable {
         func sum(_ values: [Int]) -> Int { values.reduce(0) { min(Self.batch, $0 + min($1, Self.batch)) } }
         let decision = self.state.withLock { state in
             let backlog = state.planner.backlog(demands)
+            state.lacksSlot = freeSlots == 0
             let limits = sum(backlog.map { $0.workerConcurrency ?? Self.batch })
             return state.pacer.decide(
                 now: now,

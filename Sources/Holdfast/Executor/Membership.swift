@@ -45,6 +45,8 @@ final class Membership: Sendable {
     private let logger: Logger
     private let state: Mutex<State>
     private let wake = WakeSignal()
+    /// Woken by a join, which sets a new moment of self-stop.
+    private let clockWake = WakeSignal()
 
     init(
         configuration: HoldfastExecutor.Configuration,
@@ -114,13 +116,17 @@ final class Membership: Sendable {
         )
         let sentAt = ContinuousClock.now
         let (serverEpoch, superseded) = try await self.database.join(member)
-        self.state.withLock { state in
+        let isInTime = self.state.withLock { state in
             state.machine.joined(sentAt: sentAt, serverEpoch: serverEpoch)
             state.member = member
             state.holdsSession = false
             state.machine.sessionClosed()
+            // An answer that took longer than the self-stop opens nothing; the loop joins once more.
+            return state.machine.tick(now: .now) == .none
         }
+        guard isInTime else { return }
         self.host.open(incarnation)
+        self.clockWake.wake()
         self.logger.info(
             "joined the fleet",
             metadata: ["incarnation": "\(incarnation)", "superseded": "\(superseded)"]
@@ -215,7 +221,7 @@ final class Membership: Sendable {
             }
             self.perform(action, because: "its lease could not be renewed for \(self.configuration.selfStop)")
             let wakeAt = next ?? now.advanced(by: self.configuration.heartbeat)
-            try? await Task.sleep(until: wakeAt, clock: .continuous)
+            await self.clockWake.wait(until: wakeAt)
         }
     }
 

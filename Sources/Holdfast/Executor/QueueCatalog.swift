@@ -34,7 +34,7 @@ final class QueueCatalog: Sendable {
 
     func refresh() async throws(PostgresError) {
         let rows = try await self.host.database.queues(applicationName: self.host.identity.applicationName)
-            .filter { self.selection.contains($0.name) }
+            .filter { self.selection.contains($0.name) && $0.name != SystemDatabase.internalQueue }
         let unsupported = self.state.withLock { state in
             state.rows = rows
             let shared = Set(rows.filter(\.hasSharedLimits).map(\.name))
