@@ -75,6 +75,8 @@ class Bench:
         per_unit = {key: getattr(cost, key) / units for key in ("statements", "commits", "wal_bytes")}
         return {"unit": unit, "rate": units / cost.seconds, **per_unit,
                 "client_cpu_us": 1e6 * cost.client_cpu / units, "server_cpu_us": 1e6 * cost.server_cpu / units,
+                # Without what is sent every so often however much is done: leases, sweeps, polls.
+                "recurring": sum(round(calls / units) for calls, _ in cost.by_statement),
                 # A workflow that begins has no journal, so nobody should ask for it.
                 "journal_reads": sum(calls for calls, text in cost.by_statement if text.startswith(JOURNAL)),
                 "by_statement": cost.by_statement, **more}

@@ -8,7 +8,7 @@ import sys
 
 # What must hold whatever the machine: metric, field, limit, and what it is.
 BUDGETS = [
-    ("sequential_steps", "statements", 1.02, "statements per sequential step"),
+    ("sequential_steps", "recurring", 1, "statements per sequential step, leases and polls aside"),
     ("sequential_steps", "commits", 1.02, "commits per sequential step"),
     ("concurrent_steps", "commits", 0.1, "commits per step among 100 workflows"),
     ("concurrent_steps", "statements", 0.1, "statements per step among 100 workflows"),
