@@ -58,18 +58,19 @@ class Demo:
                 pass
         except OSError as error:
             raise Failure(f"{self.options.directory}: {error.strerror}", 2) from None
-        files = []
-        for folder, _, names in os.walk(root):
+        files, unreadable = [], []
+        for folder, _, names in os.walk(root, onerror=unreadable.append):
             signals.check()
             for name in names:
                 path = os.path.join(folder, name)
                 try:
-                    if stat.S_ISREG(os.lstat(path).st_mode) and os.access(path, os.R_OK):
-                        files.append(path)
+                    if stat.S_ISREG(os.lstat(path).st_mode):
+                        (files if os.access(path, os.R_OK) else unreadable).append(path)
                 except OSError:
                     continue
         files.sort()
         self.left_out = max(0, len(files) - self.options.limit)
+        self.unreadable = len(unreadable)
         self.files = files[: self.options.limit]
         self.root = root
         if not files:
@@ -384,6 +385,8 @@ class Demo:
         self.display.say(f"Holdfast demo: {self.title}")
         if self.left_out:
             self.display.say(f"{self.left_out:,} more files are left out: --limit is {self.options.limit:,}")
+        if self.unreadable:
+            self.display.say(f"{counted(self.unreadable, 'file or folder', 'files and folders')} cannot be read: left out")
         self.take_lock()
         self.set_up()
         self.start_server()

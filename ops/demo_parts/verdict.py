@@ -149,6 +149,7 @@ class Verdict:
             "directory": printable(self.demo.root),
             "limit": self.demo.options.limit,
             "left_out": self.demo.left_out,
+            "unreadable": self.demo.unreadable,
             "enqueued": self.figures["enqueued"],
             "succeeded": self.figures["succeeded"],
             "mismatches": self.different,
