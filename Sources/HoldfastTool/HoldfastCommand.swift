@@ -14,6 +14,8 @@ struct HoldfastCommand: AsyncParsableCommand {
 
             \(ExitStatus.help)
             """,
-        subcommands: [MigrateCommand.self, WorkflowCommand.self, QueueCommand.self, FleetCommand.self]
+        subcommands: [
+            MigrateCommand.self, WorkflowCommand.self, QueueCommand.self, FleetCommand.self, VersionCommand.self,
+        ]
     )
 }

@@ -7,8 +7,8 @@ import Holdfast
 struct FleetCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fleet",
-        abstract: "Shows executors.",
-        subcommands: [FleetStatusCommand.self]
+        abstract: "Shows and drains executors.",
+        subcommands: [FleetStatusCommand.self, FleetDrainCommand.self]
     )
 }
 
@@ -18,7 +18,8 @@ struct FleetStatusCommand: AsyncParsableCommand {
         abstract: "Lists the executors that live, ended within the hour, or left work behind.",
         discussion: """
             OWNED counts the running workflows that the executor owns; for one that ended, those that nobody has taken \
-            over yet. All times are by the database's clock.
+            over yet. All times are by the database's clock. Versions whose work nobody can run are named on the standard \
+            error stream, those of the listed applications and of --application; 'holdfast version list' has all versions.
 
             \(ExitStatus.help)
             """
@@ -28,11 +29,24 @@ struct FleetStatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let members = try await self.global.withClient { try await $0.fleet() }
+        // A document is printed alone.
+        let alarms = self.global.json ? [] : try await self.alarms(members)
         try self.global.show(
             json: .array(members.map { JSONText($0) }),
             text: { Self.table(members).rendered($0) },
             whenEmpty: members.isEmpty ? "there are no executors" : nil
         )
+        for alarm in alarms { Terminal.complain(alarm) }
+    }
+
+    private func alarms(_ members: [FleetMember]) async throws -> [String] {
+        var alarms: [String] = []
+        let applications = Set(members.map(\.applicationName) + [self.global.application].compactMap(\.self))
+        for application in applications.sorted() {
+            let versions = try await self.global.withClient(of: application) { try await $0.versions() }
+            alarms += versions.compactMap { $0.alarm(application: application) }
+        }
+        return alarms
     }
 
     private static func table(_ members: [FleetMember]) -> Table {
@@ -43,7 +57,7 @@ struct FleetStatusCommand: AsyncParsableCommand {
         for member in members {
             table.append([
                 Table.Cell(member.executorID.rawValue),
-                Table.Cell(member.state.rawValue, Self.color(member.state)),
+                Table.Cell(member.state.rawValue, member.state.color),
                 Table.Cell(member.applicationName),
                 Table.Cell(member.applicationVersion),
                 Table.Cell(member.host),
@@ -72,9 +86,11 @@ struct FleetStatusCommand: AsyncParsableCommand {
         let other = member.endedBy.flatMap { $0 == member.executorID ? nil : " by \($0)" }
         return Table.Cell(reason + (other ?? ""), member.state == .dead ? .red : nil)
     }
+}
 
-    private static func color(_ state: FleetMember.State) -> Style.Color? {
-        switch state {
+extension FleetMember.State {
+    var color: Style.Color? {
+        switch self {
         case .active: .green
         case .draining: .yellow
         case .dead: .red

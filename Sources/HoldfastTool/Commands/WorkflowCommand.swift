@@ -7,10 +7,10 @@ import Holdfast
 struct WorkflowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "workflow",
-        abstract: "Shows, cancels, resumes and enqueues workflows.",
+        abstract: "Shows, explains, cancels, resumes and enqueues workflows.",
         subcommands: [
-            WorkflowListCommand.self, WorkflowGetCommand.self, WorkflowStepsCommand.self, WorkflowHistoryCommand.self,
-            WorkflowCancelCommand.self, WorkflowResumeCommand.self, WorkflowEnqueueCommand.self,
+            WorkflowListCommand.self, WorkflowGetCommand.self, WorkflowWhyCommand.self, WorkflowStepsCommand.self,
+            WorkflowHistoryCommand.self, WorkflowCancelCommand.self, WorkflowResumeCommand.self, WorkflowEnqueueCommand.self,
         ]
     )
 }

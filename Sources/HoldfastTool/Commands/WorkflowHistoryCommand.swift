@@ -14,7 +14,12 @@ struct WorkflowHistoryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "history",
         abstract: "Lists the takeovers of a workflow: who lost it, who put it back into its queue, when and why.",
-        discussion: ExitStatus.help
+        discussion: """
+            STRIKES counts the executors that have died under the workflow since its last checkpoint. DECISION is what \
+            followed: requeued, delayed, or quarantined, that is given up until it is resumed.
+
+            \(ExitStatus.help)
+            """
     )
 
     @Argument(help: "The workflow's id.")
@@ -40,6 +45,7 @@ struct WorkflowHistoryCommand: AsyncParsableCommand {
     static func table(_ takeovers: [Takeover], _ now: Date) -> Table {
         var table = Table([
             .left("AT"), .right("AGE"), .left("FROM"), .left("BY"), .left("VERSION"), .left("REASON"),
+            .right("STRIKES"), .left("DECISION"),
         ])
         for takeover in takeovers {
             table.append([
@@ -49,9 +55,19 @@ struct WorkflowHistoryCommand: AsyncParsableCommand {
                 Table.Cell(takeover.by.rawValue),
                 Table.Cell(takeover.applicationVersion),
                 Table.Cell(takeover.reason),
+                Table.Cell(takeover.strikes),
+                Table.Cell(takeover.decision, Self.color(ofDecision: takeover.decision)),
             ])
         }
         return table
+    }
+
+    private static func color(ofDecision decision: String) -> Style.Color? {
+        switch decision {
+        case "delayed": .yellow
+        case "quarantined": .red
+        default: nil
+        }
     }
 }
 
@@ -63,6 +79,8 @@ extension JSONText {
             "by": JSONText(takeover.by),
             "applicationVersion": JSONText(takeover.applicationVersion),
             "reason": .string(takeover.reason),
+            "strikes": .integer(takeover.strikes),
+            "decision": .string(takeover.decision),
         ])
     }
 }

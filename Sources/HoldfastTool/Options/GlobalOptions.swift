@@ -30,7 +30,7 @@ struct GlobalOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The schema of Holdfast's own tables.", valueName: "name"))
     var ownSchema = "holdfast"
 
-    @Option(help: ArgumentHelp("Only this application. Default: all of them.", valueName: "name"))
+    @Option(help: ArgumentHelp("Only this application. Default: all of them, except where versions are concerned.", valueName: "name"))
     var application: String?
 
     @Flag(help: "Print one JSON document and nothing else.")
@@ -70,16 +70,22 @@ struct GlobalOptions: ParsableArguments {
 
     /// Runs `body` with a client that is closed afterwards. Whatever goes wrong comes out as a ``Failure``.
     ///
-    /// - Parameter changes: Whether `body` changes anything: then the layout is verified first, because a statement may
-    ///   well succeed in a database that it does not understand.
-    func withClient<R>(changes: Bool = false, _ body: (HoldfastClient) async throws -> R) async throws(Failure) -> R {
+    /// - Parameters:
+    ///   - application: The client's application instead of the one that the option names.
+    ///   - changes: Whether `body` changes anything: then the layout is verified first, because a statement may well
+    ///     succeed in a database that it does not understand.
+    func withClient<R>(
+        of application: String? = nil,
+        changes: Bool = false,
+        _ body: (HoldfastClient) async throws -> R
+    ) async throws(Failure) -> R {
         let quiet = Logger(label: "holdfast") { _ in SwiftLogNoOpLogHandler() }
         let result: Result<R, any Error>
         do {
             if changes { _ = try await self.database.migrator(logger: quiet).verify() }
             let client = try HoldfastClient(
                 database: self.database,
-                applicationName: self.application,
+                applicationName: application ?? self.application,
                 logger: quiet
             )
             do { result = .success(try await body(client)) } catch { result = .failure(error) }

@@ -12,9 +12,9 @@ import Glibc
 /// What the tool tells the script that called it. The numbers are documented and stay.
 enum ExitStatus: Int32, Sendable {
     case done = 0
-    /// The database refused, or the output could not be written.
+    /// The database refused, no executor answered, or the output could not be written.
     case failed = 1
-    /// No workflow has the id.
+    /// There is no such workflow, version or executor.
     case notFound = 3
     /// No connection to the database.
     case unreachable = 4
@@ -28,8 +28,8 @@ enum ExitStatus: Int32, Sendable {
     static let help = """
         EXIT CODES
           0   done
-          1   failed: the database refused, or the output could not be written
-          3   not found: no workflow has this id; nothing was changed
+          1   failed: the database refused, no executor answered, or the output could not be written
+          3   not found: there is no such workflow, version or executor; nothing was changed
           4   no connection to the database, or it refused the login
           5   the schema is missing, too old, sharded or not Holdfast's
           6   nothing was changed, or only a part; which part is said
