@@ -21,7 +21,10 @@ public struct WorkflowHandle<Output: Codable & Sendable>: Sendable {
     /// - Throws: ``WorkflowFailure`` when it failed, was cancelled or was given up; ``HoldfastError`` when its output is not
     ///   an `Output` or the database refuses; `CancellationError` when the waiting task is cancelled.
     public func result() async throws -> Output {
-        let settled = try await self.core.outcomes.outcome(of: self.id.rawValue)
+        let settled = try await self.core.outcomes.outcome(
+            of: self.id.rawValue,
+            runsHere: self.core.attachedHost?.running.contains(self.id) ?? false
+        )
         if let failure = settled.failure { throw failure }
         if let format = settled.serialization, !format.isEmpty, format != "portable_json" {
             throw HoldfastError(

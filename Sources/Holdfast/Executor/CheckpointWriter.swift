@@ -43,7 +43,12 @@ final class CheckpointWriter: Sendable {
         }
 
         var exclusionKey: String? {
-            if case .start(let row) = self.request { row.workflowID } else { nil }
+            switch self.request {
+            case .start(let row): row.workflowID
+            // An execution that lost its workflow and its successor may be in this process at once, at the same step.
+            case .checkpoint(let row): "\(row.workflowID)#\(row.functionID)"
+            case .outcome, .handBack: nil
+            }
         }
 
         var byteCount: Int {
@@ -206,7 +211,7 @@ final class CheckpointWriter: Sendable {
             assign(starts, stored.map { .started($0) })
         }
         if !checkpoints.isEmpty {
-            let recorded = try self.database.readCheckpoints(results.removeFirst(), count: checkpoints.count)
+            let recorded = try self.database.readCheckpoints(results.removeFirst(), of: checkpoints.map(\.1))
             assign(checkpoints, recorded.map { .checkpoint($0) })
         }
         if !outcomes.isEmpty {

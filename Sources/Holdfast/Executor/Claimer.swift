@@ -105,7 +105,7 @@ final class Claimer: Sendable {
     }
 
     private func claim(_ demands: [ClaimPlanner.Demand], freeSlots: Int) async throws(PostgresError) {
-        let jitter = Double.random(in: 0.9...1.1)
+        let jitter = Double.random(in: 1.0...1.2)
         let budgets = self.state.withLock { state in
             state.pacer.claiming(now: .now, jitter: jitter)
             return state.planner.plan(demands, freeSlots: freeSlots)

@@ -37,7 +37,10 @@ final class OutcomeWatcher: Sendable {
     }
 
     /// Returns when the workflow has settled; throws `CancellationError` when the caller's task is cancelled.
-    func outcome(of workflowID: String) async throws -> SettledWorkflow {
+    ///
+    /// - Parameter runsHere: Whether the workflow runs in this process, so that its end wakes the waiter. The database is
+    ///   then asked only after a whole interval, for the case that somebody else ends it.
+    func outcome(of workflowID: String, runsHere: Bool) async throws -> SettledWorkflow {
         let id = self.state.withLock { state in
             state.nextID += 1
             return state.nextID
@@ -47,7 +50,7 @@ final class OutcomeWatcher: Sendable {
                 let startsPoller = self.state.withLock { state -> Bool? in
                     if Task.isCancelled { return nil }
                     state.waiters[workflowID, default: [:]][id] = waiter
-                    state.hasNewWaiter = true
+                    if !runsHere { state.hasNewWaiter = true }
                     defer { state.isPolling = true }
                     return !state.isPolling
                 }
@@ -56,7 +59,7 @@ final class OutcomeWatcher: Sendable {
                     // The poller lives exactly as long as somebody waits: `poll` returns when no waiter is left, and each
                     // waiter leaves when it is answered or cancelled.
                     Task { await self.poll() }
-                } else {
+                } else if !runsHere {
                     self.wake.wake()
                 }
             }
@@ -75,6 +78,9 @@ final class OutcomeWatcher: Sendable {
 
     private func poll() async {
         var interval = Self.shortestInterval
+        if !self.state.withLock({ $0.hasNewWaiter }) {
+            await self.wake.wait(until: ContinuousClock.now.advanced(by: self.interval))
+        }
         while true {
             let ids: [String]? = self.state.withLock { state in
                 if state.waiters.isEmpty {

@@ -12,6 +12,7 @@ final class RunningWorkflows: Sendable {
     private struct State {
         var executions: [ObjectIdentifier: Execution] = [:]
         var byQueue: [String: Int] = [:]
+        var byID: [WorkflowID: Int] = [:]
         var tasks: [UInt64: Task<Void, Never>] = [:]
         var nextTask: UInt64 = 0
         var isDraining = false
@@ -34,6 +35,8 @@ final class RunningWorkflows: Sendable {
 
     var count: Int { self.state.withLock { $0.executions.count } }
 
+    func contains(_ id: WorkflowID) -> Bool { self.state.withLock { $0.byID[id] != nil } }
+
     func counts() -> (total: Int, byQueue: [String: Int]) { self.state.withLock { ($0.executions.count, $0.byQueue) } }
 
     func owners() -> [Execution] { self.state.withLock { Array($0.executions.values) } }
@@ -47,6 +50,7 @@ final class RunningWorkflows: Sendable {
             guard !state.isDraining else { return false }
             state.executions[ObjectIdentifier(execution)] = execution
             if let queue = execution.queue { state.byQueue[queue, default: 0] += 1 }
+            state.byID[execution.workflowID, default: 0] += 1
             execution.attach(self.track(body, &state))
             return true
         }
@@ -72,6 +76,9 @@ final class RunningWorkflows: Sendable {
     func release(_ execution: Execution) {
         let isFreed = self.state.withLock { state in
             guard state.executions.removeValue(forKey: ObjectIdentifier(execution)) != nil else { return false }
+            if let count = state.byID[execution.workflowID] {
+                state.byID[execution.workflowID] = count > 1 ? count - 1 : nil
+            }
             if let queue = execution.queue, let count = state.byQueue[queue] {
                 state.byQueue[queue] = count > 1 ? count - 1 : nil
             }

@@ -20,6 +20,16 @@ package struct CheckpointRow: Sendable {
     package var completedAt: Int64
 }
 
+extension CheckpointRow {
+    var key: StepKey { StepKey(workflowID: self.workflowID, functionID: self.functionID) }
+}
+
+/// One step of one workflow.
+struct StepKey: Hashable, Sendable {
+    var workflowID: String
+    var functionID: Int32
+}
+
 package enum CheckpointResult: Sendable, Equatable {
     case recorded
     /// The token is no longer in the row; nothing was written.
@@ -31,55 +41,56 @@ package enum CheckpointResult: Sendable, Equatable {
 extension SystemDatabase {
     /// Records a batch of steps. Each row is fenced on its own: a row whose token is gone is left out, the others are
     /// written.
+    ///
+    /// The rows are joined with nothing but the locked workflows, which the primary key finds: whatever the planner thinks of
+    /// the size of a batch, the work grows with it and not with its square.
     static func checkpointSQL(_ names: SchemaNames) -> String {
         """
-        WITH rows AS (
-          SELECT * FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::text[], $6::text[], $7::text[],
-              $8::text[], $9::int8[], $10::int8[]) WITH ORDINALITY
+        WITH fenced AS MATERIALIZED (
+          SELECT r.* FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::text[], $6::text[], $7::text[],
+              $8::text[], $9::int8[], $10::int8[])
             AS r(workflow_uuid, token, function_id, function_name, output, error, child_workflow_id, serialization,
-              started, completed, ordinal)
-        ), owned AS MATERIALIZED (
-          SELECT s.workflow_uuid, s.owner_xid
-            FROM unnest($11::text[], $12::text[]) AS f(id, token)
-            JOIN \(names.dbos).workflow_status s ON s.workflow_uuid = f.id AND s.owner_xid = f.token
+              started, completed)
+            JOIN \(names.dbos).workflow_status s ON s.workflow_uuid = r.workflow_uuid AND s.owner_xid = r.token
            ORDER BY s.workflow_uuid FOR NO KEY UPDATE OF s
-        ), fenced AS MATERIALIZED (
-          SELECT r.* FROM rows r JOIN owned o ON o.workflow_uuid = r.workflow_uuid AND o.owner_xid = r.token
-        ), written AS (
-          INSERT INTO \(names.dbos).operation_outputs AS o
-            (workflow_uuid, function_id, function_name, started_at_epoch_ms, completed_at_epoch_ms, output, error,
-             child_workflow_id, serialization, application_name, retention_timestamp)
-          SELECT workflow_uuid, function_id, function_name, started, completed, output, error,
-                 child_workflow_id, serialization, $13, \(Self.nowMilliseconds)
-            FROM fenced
-          ON CONFLICT (workflow_uuid, function_id) DO UPDATE SET completed_at_epoch_ms = o.completed_at_epoch_ms
-          RETURNING o.workflow_uuid, o.function_id, o.completed_at_epoch_ms
         )
-        SELECT f.ordinal, w.completed_at_epoch_ms IS NOT DISTINCT FROM f.completed
-          FROM fenced f JOIN written w ON w.workflow_uuid = f.workflow_uuid AND w.function_id = f.function_id
+        INSERT INTO \(names.dbos).operation_outputs AS o
+          (workflow_uuid, function_id, function_name, started_at_epoch_ms, completed_at_epoch_ms, output, error,
+           child_workflow_id, serialization, application_name, retention_timestamp)
+        SELECT workflow_uuid, function_id, function_name, started, completed, output, error,
+               child_workflow_id, serialization, $11, \(Self.nowMilliseconds)
+          FROM fenced
+        ON CONFLICT (workflow_uuid, function_id) DO UPDATE SET completed_at_epoch_ms = o.completed_at_epoch_ms
+        RETURNING o.workflow_uuid, o.function_id, o.completed_at_epoch_ms
         """
     }
 
     func checkpointQuery(_ rows: [CheckpointRow], applicationName: String?) -> PostgresQuery {
-        let owners = Set(rows.map { Owner(workflowID: $0.workflowID, token: $0.token) }).sorted()
-        return PostgresQuery(
+        PostgresQuery(
             self.statements.checkpoint,
             [
                 .textArray(rows.map(\.workflowID)), .textArray(rows.map(\.token)), .int4Array(rows.map(\.functionID)),
                 .textArray(rows.map(\.name)), .textArray(rows.map(\.output)), .textArray(rows.map(\.error)),
                 .textArray(rows.map(\.childWorkflowID)), .textArray(rows.map(\.serialization)),
-                .int8Array(rows.map(\.startedAt)), .int8Array(rows.map(\.completedAt)),
-                .textArray(owners.map(\.workflowID)), .textArray(owners.map(\.token)), .text(applicationName),
+                .int8Array(rows.map(\.startedAt)), .int8Array(rows.map(\.completedAt)), .text(applicationName),
             ]
         )
     }
 
-    func readCheckpoints(_ result: PostgresResult, count: Int) throws(PostgresError) -> [CheckpointResult] {
-        var results = [CheckpointResult](repeating: .lostOwnership, count: count)
+    /// One answer per row of the batch, in its order. The writer never puts two rows of one step into a batch.
+    func readCheckpoints(
+        _ result: PostgresResult,
+        of rows: [CheckpointRow]
+    ) throws(PostgresError) -> [CheckpointResult] {
+        var completed: [StepKey: Int64?] = [:]
         for row in result {
-            results[try row.int(0) - 1] = try row.bool(1) ? .recorded : .conflict
+            let key = StepKey(workflowID: try row.string(0), functionID: Int32(clamping: try row.int(1)))
+            completed[key] = .some(try row.optionalInt(2).map(Int64.init))
         }
-        return results
+        return rows.map { row in
+            guard let found = completed[row.key] else { return .lostOwnership }
+            return found == row.completedAt ? .recorded : .conflict
+        }
     }
 
     static func journalSQL(_ names: SchemaNames) -> String {

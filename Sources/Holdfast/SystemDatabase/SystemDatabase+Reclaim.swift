@@ -75,8 +75,7 @@ extension SystemDatabase {
                            WHEN 'delayed' THEN \(Self.nowMilliseconds) + least(power(2, d.strikes - 2), 60)::int8 * 1000
                            ELSE w.delay_until_epoch_ms END
                     FROM decided d
-                   WHERE w.workflow_uuid = d.workflow_uuid
-                     AND w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM decided)) AND w.status = 'PENDING'
+                   WHERE w.workflow_uuid = d.workflow_uuid AND coalesce(w.status, '') = 'PENDING'
                      AND left(w.owner_xid, \(Incarnation.length)) = d.incarnation
                   RETURNING w.workflow_uuid, w.queue_name, w.application_version, d.executor_id, d.incarnation,
                             d.reason, d.strikes, d.decision

@@ -132,7 +132,11 @@ extension WorkflowContext {
             let startedAt = epochMillisecondsNow()
             let settled: SettledWorkflow
             do {
-                settled = try await self.execution.host.outcomes.outcome(of: child.id.rawValue)
+                let host = self.execution.host
+                settled = try await host.outcomes.outcome(
+                    of: child.id.rawValue,
+                    runsHere: host.running.contains(child.id)
+                )
             } catch {
                 throw self.execution.mapped(error)
             }
