@@ -9,6 +9,8 @@ import Logging
 /// verdict is written: a run ends where its record ends.
 final class ReplayChecker: Sendable {
     private static let batch = 20
+    /// Requests are announced; this is for announcements that are lost, or never arrive behind a pooler.
+    private static let interval: Duration = .seconds(30)
 
     private let host: ExecutionHost
     private let wake = WakeSignal()
@@ -24,7 +26,7 @@ final class ReplayChecker: Sendable {
 
     func run() async {
         while !Task.isCancelled {
-            await self.wake.wait()
+            await self.wake.wait(until: .now.advanced(by: Self.interval))
             do {
                 while !Task.isCancelled, try await self.answerSome() {}
             } catch {

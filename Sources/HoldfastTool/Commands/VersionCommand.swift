@@ -62,7 +62,8 @@ extension VersionReport {
     var hindrance: String? {
         let work = self.open == 0 ? nil : "\(Counted.workflows(self.open)) of it \(self.open == 1 ? "is" : "are") open"
         let live = self.liveExecutors
-        let executors = live == 0 ? nil : "\(live) executor\(live == 1 ? "" : "s") of it \(live == 1 ? "is" : "are") alive"
+        let executors =
+            live == 0 ? nil : "\(live) executor\(live == 1 ? "" : "s") of it \(live == 1 ? "is" : "are") alive"
         let latest = self.isLatest ? "it is the latest" : nil
         let hindrances = [latest, work, executors].compactMap(\.self)
         return hindrances.isEmpty ? nil : hindrances.joined(separator: ", ")

@@ -19,8 +19,8 @@ struct VersionListCommand: AsyncParsableCommand {
               serving         it is the latest and has executors
               idle            it is the latest, without executors and without open work
               draining        another one is the latest; its executors finish the open work
-              stranded        work is open and nobody can run it: start an executor, or re-pin the work
-              safe to delete  nothing is open: its executors may be stopped, its deployment deleted
+              stranded        nobody can run its open work: start an executor or re-pin
+              safe to delete  nothing is open: its executors may be stopped
 
             EXECUTORS counts the live ones, OLDEST is the age of the oldest open workflow.
 

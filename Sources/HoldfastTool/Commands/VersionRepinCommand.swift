@@ -70,8 +70,8 @@ struct VersionRepinCommand: AsyncParsableCommand {
         throw Failure(
             .unchanged,
             (moved > 0 ? "not all were re-pinned: " : "nothing was re-pinned: ")
-                + "\(Counted.workflows(left)) stayed with version '\(from)', whose executors run them or have yet to be "
-                + "declared dead"
+                + "\(Counted.workflows(left)) stayed with version '\(from)', because executors own what is left; "
+                + "drain them and repeat the call"
         )
     }
 

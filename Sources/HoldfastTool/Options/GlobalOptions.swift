@@ -30,7 +30,12 @@ struct GlobalOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The schema of Holdfast's own tables.", valueName: "name"))
     var ownSchema = "holdfast"
 
-    @Option(help: ArgumentHelp("Only this application. Default: all of them, except where versions are concerned.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "Only this application. Default: all of them, except where versions are concerned.",
+            valueName: "name"
+        )
+    )
     var application: String?
 
     @Flag(help: "Print one JSON document and nothing else.")

@@ -28,8 +28,8 @@ enum ExitStatus: Int32, Sendable {
     static let help = """
         EXIT CODES
           0   done
-          1   failed: the database refused, no executor answered, or the output could not be written
-          3   not found: there is no such workflow, version or executor; nothing was changed
+          1   failed: database refused, no executor answered, output not written
+          3   not found: no such workflow, version or executor; nothing was changed
           4   no connection to the database, or it refused the login
           5   the schema is missing, too old, sharded or not Holdfast's
           6   nothing was changed, or only a part; which part is said

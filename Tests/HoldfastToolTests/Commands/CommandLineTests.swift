@@ -12,6 +12,12 @@ import Testing
         ["workflow", "steps", "x"],
         ["workflow", "history", "x"], ["workflow", "cancel", "x"], ["workflow", "resume", "x"], ["queue", "list"],
         ["fleet", "status"], ["workflow", "enqueue", "greet", "--queue", "q", "--input", "1"],
+        ["workflow", "why", "x"],
+        ["fleet", "drain", "x"], ["version", "list", "--application", "shop"],
+        ["version", "latest", "--application", "shop"], ["version", "latest", "v1", "--application", "shop"],
+        ["version", "retire", "v1", "--application", "shop"],
+        ["version", "repin", "--from", "v1", "--to", "v2", "--application", "shop"],
+        ["version", "repin", "--from", "v1", "--to", "v2", "--dry-run", "--timeout", "5", "--application", "shop"],
     ]
 
     @Test("a database that cannot be reached", arguments: Self.commands)
@@ -85,6 +91,13 @@ import Testing
             ["workflow", "enqueue", "greet", "--queue", "", "--input", "1"],
             ["workflow", "enqueue", "greet", "--queue", "q"],
             ["workflow", "enqueue", "greet", "--queue", "q", "--input", "1", "--id", ""],
+            ["workflow", "why"], ["workflow", "why", " "], ["fleet", "drain"], ["fleet", "drain", "a", ""],
+            ["version", "latest", "", "--application", "shop"], ["version", "retire", "--application", "shop"],
+            ["version", "repin", "--from", "v1", "--application", "shop"],
+            ["version", "repin", "--from", "v1", "--to", " ", "--application", "shop"],
+            ["version", "repin", "--from", "v1", "--to", "v1", "--application", "shop"],
+            ["version", "repin", "--from", "v1", "--to", "v2", "--timeout", "5", "--application", "shop"],
+            ["version", "repin", "--from", "v1", "--to", "v2", "--dry-run", "--timeout", "0", "--application", "shop"],
             ["fleet", "status", "--application", "X"], ["fleet", "status", "--schema", ""],
             ["fleet", "status", "--schema", "same", "--own-schema", "same"], ["migrate", "--schema", "pg_catalog"],
             ["fleet", "status", "--database-url", "postgresql://u:s3cret@h:port/db"],
@@ -97,6 +110,23 @@ import Testing
         #expect(answer.output.isEmpty)
         #expect(answer.complaint.hasPrefix("holdfast: "))
         #expect(!answer.complaint.contains("s3cret"))
+    }
+
+    @Test(
+        "versions without an application",
+        arguments: [
+            ["list"], ["latest"], ["latest", "v1"], ["retire", "v1"], ["repin", "--from", "v1", "--to", "v2"],
+        ]
+    )
+    func noApplication(_ command: [String]) async throws {
+        let answer = try await self.tool.run(["version"] + command)
+        #expect(answer.status == 64)
+        #expect(answer.output.isEmpty)
+        #expect(
+            answer.complaint.hasPrefix(
+                "holdfast: versions belong to an application; give its name with --application\n"
+            )
+        )
     }
 
     @Test("help needs no database and tells the exit codes", arguments: Self.commands)

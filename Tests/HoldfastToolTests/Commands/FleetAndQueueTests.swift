@@ -59,8 +59,8 @@ import Testing
                     """
                     INSERT INTO {h}.executors
                       (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
-                       running, lease_ms, renewed_at, lease_expires_at, lock_key, ended_at, ended_by, end_reason)
-                    VALUES ('00000000000000ff', 'worker-0', 'test-app', 'v0', 'dead', 'elsewhere', 7, 8, 5, 1000,
+                       running, workflows, lease_ms, renewed_at, lease_expires_at, lock_key, ended_at, ended_by, end_reason)
+                    VALUES ('00000000000000ff', 'worker-0', 'test-app', 'v0', 'dead', 'elsewhere', 7, 8, 5, '{}', 1000,
                             now() - interval '1 min', now() - interval '50 s', 1, now(), 'worker-1', 'lease_expired')
                     """
                 )
@@ -101,8 +101,8 @@ import Testing
                 """
                 INSERT INTO {h}.executors
                   (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
-                   running, lease_ms, renewed_at, lease_expires_at, lock_key)
-                VALUES ('00000000000000ff', 'worker-0', 'test-app', 'v0', 'active', 'elsewhere', 7, 8, 5, 1000,
+                   running, workflows, lease_ms, renewed_at, lease_expires_at, lock_key)
+                VALUES ('00000000000000ff', 'worker-0', 'test-app', 'v0', 'active', 'elsewhere', 7, 8, 5, '{}', 1000,
                         now() - interval '60 s', now() - interval '50.5 s', 1)
                 """
             )

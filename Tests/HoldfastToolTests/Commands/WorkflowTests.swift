@@ -122,6 +122,22 @@ import Testing
         }
     }
 
+    @Test("why: one sentence, and its document with the reason")
+    func why() async throws {
+        try await self.withWorkflows { database in
+            let waiting = try await database.run("workflow", "why", "wait")
+            #expect(waiting.status == 0)
+            #expect(waiting.output == "no executor of application 'test-app' is alive; start one\n")
+            #expect(waiting.complaint.isEmpty)
+            #expect(try await database.run("workflow", "why", "good").output == "it does not wait: it is SUCCESS\n")
+
+            let answer = try await database.run("workflow", "why", "wait", "--json")
+            let document = try answer.decoded(ExplanationDocument.self)
+            #expect([document.workflowId, document.reason] == ["wait", "no_executor"])
+            #expect(document.sentence + "\n" == waiting.output)
+        }
+    }
+
     @Test("steps: in order, with results and errors")
     func steps() async throws {
         try await self.withWorkflows { database in
@@ -154,15 +170,17 @@ import Testing
             try await database.query(
                 """
                 INSERT INTO {h}.takeovers (workflow_uuid, from_executor_id, from_incarnation, by_executor_id,
-                                           by_incarnation, application_version, reason)
-                VALUES ('one', 'worker-1', 'a', 'worker-2', 'b', 'v1', 'session_lost')
+                                           by_incarnation, application_version, reason, strikes, decision)
+                VALUES ('one', 'worker-1', 'a', 'worker-2', 'b', 'v1', 'session_lost', 2, 'delayed')
                 """
             )
             let answer = try await database.run("workflow", "history", "one")
             #expect(answer.status == 0)
-            #expect(answer.rows.first == ["AT", "AGE", "FROM", "BY", "VERSION", "REASON"])
-            #expect(answer.rows.last?.suffix(4) == ["worker-1", "worker-2", "v1", "session_lost"])
-            #expect(try await database.run("workflow", "get", "one").output.contains("\nTakeovers\n"))
+            #expect(answer.rows.first == ["AT", "AGE", "FROM", "BY", "VERSION", "REASON", "STRIKES", "DECISION"])
+            #expect(answer.rows.last?.suffix(6) == ["worker-1", "worker-2", "v1", "session_lost", "2", "delayed"])
+            let whole = try await database.run("workflow", "get", "one")
+            #expect(whole.output.contains("\nTakeovers\n"))
+            #expect(whole.rows.last?.suffix(6) == answer.rows.last?.suffix(6))
 
             for takeovers in [
                 try await database.run("workflow", "history", "one", "--json").decoded([TakeoverDocument].self),
@@ -173,6 +191,8 @@ import Testing
                 #expect(takeovers.map(\.by) == ["worker-2"])
                 #expect(takeovers.map(\.reason) == ["session_lost"])
                 #expect(takeovers.map(\.applicationVersion) == ["v1"])
+                #expect(takeovers.map(\.strikes) == [2])
+                #expect(takeovers.map(\.decision) == ["delayed"])
             }
             let none = try await database.run("workflow", "history", "two")
             #expect(none.status == 0)
@@ -181,7 +201,7 @@ import Testing
         }
     }
 
-    @Test("an unknown id is told from one without steps or takeovers", arguments: ["get", "steps", "history"])
+    @Test("an unknown id is told from one without steps or takeovers", arguments: ["get", "why", "steps", "history"])
     func unknown(_ command: String) async throws {
         try await ToolDatabase.with { database in
             for options in [[], ["--json"]] {

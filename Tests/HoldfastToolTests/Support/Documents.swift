@@ -75,6 +75,56 @@ struct TakeoverDocument: Decodable, Sendable {
     var by: String
     @Explicit var applicationVersion: String?
     var reason: String
+    var strikes: Int
+    var decision: String
+}
+
+struct ExplanationDocument: Decodable, Sendable {
+    var workflowId: String
+    var reason: String
+    var sentence: String
+}
+
+struct VersionDocument: Decodable, Sendable {
+    var name: String
+    var latest: Bool
+    @Explicit var registeredAt: Date?
+    var liveExecutors: Int
+    var enqueued: Int
+    var pending: Int
+    var delayed: Int
+    @Explicit var oldestOpenAt: Date?
+    var verdict: String
+}
+
+struct LatestVersionDocument: Decodable, Sendable {
+    var latest: String
+    @Explicit var previous: String?
+}
+
+struct RetiredVersionDocument: Decodable, Sendable {
+    var version: String
+    var outcome: String
+}
+
+struct RepinDocument: Decodable, Sendable, Equatable {
+    var from: String
+    var to: String
+    var moved: Int
+    var left: Int
+}
+
+struct ReplayDocument: Decodable, Sendable {
+    var workflowId: String
+    var compatible: Bool
+    @Explicit var step: Int?
+    @Explicit var detail: String?
+}
+
+struct DrainDocument: Decodable, Sendable, Equatable {
+    var executorId: String
+    var outcome: String
+    var state: String?
 }
 
 struct StepDocument: Decodable, Sendable {

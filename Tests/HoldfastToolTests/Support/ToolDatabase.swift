@@ -74,10 +74,15 @@ struct ToolDatabase: Sendable {
     }
 
     /// Runs an executor for the length of `body`. It knows `greet` and `refuse`, and works on queue `work`.
-    func withExecutor<R: Sendable>(_ body: @Sendable (HoldfastExecutor) async throws -> R) async throws -> R {
+    func withExecutor<R: Sendable>(
+        _ id: ExecutorID = "worker-1",
+        version: String = "v1",
+        register: (inout WorkflowRegistry) throws -> Void = { _ in },
+        _ body: @Sendable (HoldfastExecutor) async throws -> R
+    ) async throws -> R {
         var configuration = HoldfastExecutor.Configuration(applicationName: "test-app", database: self.configuration)
-        configuration.applicationVersion = "v1"
-        configuration.executorID = "worker-1"
+        configuration.applicationVersion = version
+        configuration.executorID = id
         configuration.maxConcurrentWorkflows = 16
         var registry = WorkflowRegistry()
         try registry.register(WorkflowReference<String, String>("greet")) { name, context in
@@ -87,6 +92,7 @@ struct ToolDatabase: Sendable {
         try registry.register(WorkflowReference<String, String>("refuse")) { name, context in
             try await context.step("look") { _ in throw RecordedError(name: "Refused", message: "no \(name) here") }
         }
+        try register(&registry)
         let executor = try HoldfastExecutor(
             configuration: configuration,
             registry: registry,
