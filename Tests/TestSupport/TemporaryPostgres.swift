@@ -22,16 +22,31 @@ package struct TemporaryPostgres: Sendable {
     package static func withServer<R>(access: String = "", _ body: (TemporaryPostgres) async throws -> R) async throws
         -> R
     {
-        let server = try TemporaryPostgres()
+        let server = try await started(access: access)
         do {
-            try await server.initialize(access: access)
-            try await server.start()
             let value = try await body(server)
             try await server.remove()
             return value
         } catch {
             try? await server.remove()
             throw error
+        }
+    }
+
+    /// Somebody may take the port between its choice and the start; then another one is chosen.
+    private static func started(access: String) async throws -> TemporaryPostgres {
+        var attempt = 1
+        while true {
+            let server = try TemporaryPostgres()
+            do {
+                try await server.initialize(access: access)
+                try await server.start()
+                return server
+            } catch {
+                try? await server.remove()
+                guard attempt < 3 else { throw error }
+                attempt += 1
+            }
         }
     }
 
