@@ -4,12 +4,10 @@
 """The work behind ops/demo; `ops/demo --help` says what it does. Standard library only."""
 
 import argparse
-import ctypes
 import fcntl
 import json
 import os
 import re
-import select
 import shutil
 import signal
 import stat
@@ -18,9 +16,11 @@ import sys
 import tempfile
 import time
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+from driver import AUDIT, FORGERY, REPOSITORY, Database, Failure, Interrupted
+from driver import kill_group, postgres, quoted, signals, spawn, tail, wait_for
+
 EXAMPLES = os.path.join(REPOSITORY, "Examples")
-POSTGRES = [os.path.join(REPOSITORY, "ops", "postgres"), "--name", "demo"]
+POSTGRES = postgres("demo")
 
 # From a clean clone both builds take about as long as each other and far longer than the scan; after a change to the
 # library the debug build is ready much sooner, and it shows what a developer sees. See MEASURED below.
@@ -29,208 +29,6 @@ CONFIGURATION = "debug"
 # The longest silence: when neither a file nor a takeover has come for so long, something hangs.
 STALL_SECONDS = 90
 TICK = 0.1
-
-
-class Failure(Exception):
-    """Ends the demo with a message and an exit code."""
-
-    def __init__(self, message, code=1):
-        super().__init__(message)
-        self.code = code
-
-
-class Interrupted(Exception):
-    pass
-
-
-# MARK: Signals and processes
-
-
-class Signals:
-    """Notes the first signal that asks for the end. It is acted upon where `check` is called, so that no process is ever
-    started without being noted. Every wait of this program calls it several times a second."""
-
-    def __init__(self):
-        self.received = None
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._note)
-
-    def _note(self, number, _frame):
-        self.received = self.received or number
-
-    def check(self):
-        if self.received:
-            raise Interrupted()
-
-
-signals = Signals()
-try:
-    _prctl = ctypes.CDLL(None).prctl
-except AttributeError:
-    _prctl = None
-
-
-def die_with_parent():
-    """Runs in a new process: should this program be killed without any chance to clean up, the process goes too."""
-    if _prctl:
-        _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def spawn(arguments, dies_with_us=False, **options):
-    """Starts a process in a session of its own: a Ctrl-C in the terminal reaches this program only."""
-    options.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.Popen(
-        arguments,
-        start_new_session=True,
-        preexec_fn=die_with_parent if dies_with_us else None,
-        **options,
-    )
-
-
-def wait_for(condition, seconds, what):
-    """Polls until `condition` returns something true, and returns that."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        signals.check()
-        if time.monotonic() > deadline:
-            raise Failure(f"waited {seconds} s for {what}")
-        time.sleep(0.05)
-
-
-def kill_group(process, number, seconds):
-    """Sends a signal to a process and all it started, and waits for its end; then SIGKILL."""
-    for each in (number, signal.SIGKILL):
-        if process.poll() is None:
-            try:
-                os.killpg(process.pid, each)
-            except ProcessLookupError:
-                pass
-        try:
-            process.wait(seconds)
-            return
-        except subprocess.TimeoutExpired:
-            continue
-
-
-def tail(path, lines=15):
-    with open(path, errors="replace") as file:
-        return "".join("    " + line for line in file.readlines()[-lines:])
-
-
-# MARK: The database
-
-
-class Database:
-    """One psql that is kept open. Every answer is one line of JSON."""
-
-    MARK = "--holdfast-demo-answered--"
-
-    def __init__(self, errors):
-        self.errors = errors
-        self.buffer = b""
-        with open(errors, "wb") as sink:
-            self.process = spawn(
-                POSTGRES + ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=sink,
-            )
-        self.run("SET client_min_messages = error; SET statement_timeout = '60s'; SET TIME ZONE 'UTC'")
-
-    def run(self, sql):
-        text = f"{sql.rstrip().rstrip(';')};\n\\echo {self.MARK}\n"
-        try:
-            self.process.stdin.write(text.encode())
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            raise Failure(f"psql has ended:\n{tail(self.errors)}") from None
-        end = b"\n" + self.MARK.encode() + b"\n"
-        deadline = time.monotonic() + 90
-        while not (b"\n" + self.buffer).endswith(end):
-            remaining = deadline - time.monotonic()
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, remaining))
-            piece = os.read(self.process.stdout.fileno(), 1 << 16) if ready else b""
-            if not piece:
-                raise Failure(f"the database gave no answer:\n{tail(self.errors)}")
-            self.buffer += piece
-        answer = self.buffer[: -len(end) + 1].decode().strip()
-        self.buffer = b""
-        return answer
-
-    def value(self, sql):
-        """The one value of a query, which must be of type jsonb."""
-        answer = self.run(sql)
-        return json.loads(answer) if answer else None
-
-    def now(self):
-        return float(self.run("SELECT extract(epoch FROM clock_timestamp())"))
-
-    def close(self):
-        try:
-            self.process.stdin.close()
-        except OSError:
-            pass
-        kill_group(self.process, signal.SIGTERM, 5)
-
-
-def quoted(text):
-    return "'" + text.replace("'", "''") + "'"
-
-
-# Notes, inside the transaction that writes and while it holds the workflow's row, which process writes and which one owns
-# the workflow. Each executor process connects under its own application_name, so the name in the server is the writer.
-AUDIT = """
-CREATE SCHEMA demo_audit;
-CREATE TABLE demo_audit.checkpoints (
-  at timestamptz NOT NULL DEFAULT clock_timestamp(), backend int NOT NULL DEFAULT pg_backend_pid(),
-  writer text NOT NULL DEFAULT current_setting('application_name'), workflow_uuid text, function_id int,
-  status text, owner text, owner_xid text);
-CREATE TABLE demo_audit.ownership (
-  at timestamptz NOT NULL DEFAULT clock_timestamp(), backend int NOT NULL DEFAULT pg_backend_pid(),
-  writer text NOT NULL DEFAULT current_setting('application_name'), workflow_uuid text, event text, owner text);
-CREATE FUNCTION demo_audit.note_checkpoint() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  INSERT INTO demo_audit.checkpoints (workflow_uuid, function_id, status, owner, owner_xid)
-  SELECT NEW.workflow_uuid, NEW.function_id, s.status, s.executor_id, s.owner_xid
-    FROM (VALUES (1)) AS always LEFT JOIN dbos.workflow_status s ON s.workflow_uuid = NEW.workflow_uuid;
-  RETURN NULL;
-END $$;
-CREATE TRIGGER demo_audit AFTER INSERT OR UPDATE ON dbos.operation_outputs
-  FOR EACH ROW EXECUTE FUNCTION demo_audit.note_checkpoint();
-CREATE FUNCTION demo_audit.note_ownership() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  INSERT INTO demo_audit.ownership (workflow_uuid, event, owner)
-  VALUES (NEW.workflow_uuid, TG_ARGV[0], CASE TG_ARGV[0] WHEN 'claimed' THEN NEW.executor_id ELSE OLD.executor_id END);
-  RETURN NULL;
-END $$;
-CREATE TRIGGER demo_audit_claimed AFTER UPDATE ON dbos.workflow_status
-  FOR EACH ROW WHEN (NEW.status = 'PENDING' AND OLD.status <> 'PENDING')
-  EXECUTE FUNCTION demo_audit.note_ownership('claimed');
-CREATE TRIGGER demo_audit_settled AFTER UPDATE ON dbos.workflow_status
-  FOR EACH ROW WHEN (OLD.status = 'PENDING' AND NEW.status IN ('SUCCESS', 'ERROR'))
-  EXECUTE FUNCTION demo_audit.note_ownership('settled');
-CREATE VIEW demo_audit.foreign_checkpoints AS
-  SELECT * FROM demo_audit.checkpoints
-   WHERE writer IS DISTINCT FROM owner OR status IS DISTINCT FROM 'PENDING' OR owner_xid IS NULL;
-CREATE VIEW demo_audit.foreign_outcomes AS
-  SELECT * FROM demo_audit.ownership WHERE event = 'settled' AND writer IS DISTINCT FROM owner;
-"""
-
-# A forged checkpoint and a forged outcome, which the audit must catch: a net without a catch proves nothing about the
-# water unless it is known to hold fish. Rolled back.
-FORGERY = """
-BEGIN;
-INSERT INTO dbos.workflow_status (workflow_uuid, status, executor_id, owner_xid)
-VALUES ('forged', 'PENDING', 'somebody else', 'token');
-INSERT INTO dbos.operation_outputs (workflow_uuid, function_id) VALUES ('forged', 1);
-UPDATE dbos.workflow_status SET status = 'SUCCESS' WHERE workflow_uuid = 'forged';
-SELECT to_jsonb(ARRAY[(SELECT count(*) FROM demo_audit.foreign_checkpoints),
-                      (SELECT count(*) FROM demo_audit.foreign_outcomes)]);
-ROLLBACK;
-"""
 
 
 # MARK: What happened
@@ -467,7 +265,7 @@ class Demo:
             raise Failure("Postgres did not start:\n" + tail(os.path.join(self.scratch, "postgres.err")))
         with open(os.path.join(self.scratch, "postgres.out")) as output:
             self.url = output.read().strip()
-        self.database = Database(os.path.join(self.scratch, "psql.err"))
+        self.database = Database("demo", os.path.join(self.scratch, "psql.err"))
 
     def build_example(self):
         path = os.path.join(self.scratch, "build")
@@ -726,13 +524,13 @@ class Demo:
               'reclaimed', (SELECT count(*) FROM holdfast.takeovers),
               'checkpoints', (SELECT count(*) FROM dbos.operation_outputs),
               'audited', (SELECT count(*) FROM dbos.operation_outputs o WHERE EXISTS (
-                 SELECT 1 FROM demo_audit.checkpoints c
+                 SELECT 1 FROM holdfast_audit.checkpoints c
                   WHERE c.workflow_uuid = o.workflow_uuid AND c.function_id = o.function_id)),
-              'outcomes', (SELECT count(*) FROM demo_audit.ownership WHERE event = 'settled'),
-              'foreign_checkpoints', (SELECT count(*) FROM demo_audit.foreign_checkpoints),
-              'foreign_outcomes', (SELECT count(*) FROM demo_audit.foreign_outcomes),
+              'outcomes', (SELECT count(*) FROM holdfast_audit.ownership WHERE event = 'settled'),
+              'foreign_checkpoints', (SELECT count(*) FROM holdfast_audit.foreign_checkpoints),
+              'foreign_outcomes', (SELECT count(*) FROM holdfast_audit.foreign_outcomes),
               'took_over', (SELECT coalesce(jsonb_object_agg(owner, n), '{}') FROM (
-                 SELECT c.owner, count(DISTINCT c.workflow_uuid) AS n FROM demo_audit.ownership c
+                 SELECT c.owner, count(DISTINCT c.workflow_uuid) AS n FROM holdfast_audit.ownership c
                    JOIN holdfast.takeovers t ON t.workflow_uuid = c.workflow_uuid AND c.at > t.at
                   WHERE c.event = 'claimed' GROUP BY 1) o))"""
         )
@@ -744,7 +542,7 @@ class Demo:
                        extract(epoch FROM min(t.at)) AS noticed, extract(epoch FROM min(c.at)) AS first,
                        extract(epoch FROM max(c.at)) AS last
                   FROM holdfast.takeovers t LEFT JOIN LATERAL (
-                    SELECT min(o.at) AS at FROM demo_audit.ownership o
+                    SELECT min(o.at) AS at FROM holdfast_audit.ownership o
                      WHERE o.workflow_uuid = t.workflow_uuid AND o.event = 'claimed' AND o.at > t.at
                        AND o.owner <> t.from_executor_id) c ON TRUE
                  GROUP BY 1) k"""
