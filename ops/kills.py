@@ -75,7 +75,7 @@ class Kills:
     def __init__(self, options):
         self.options = options
         self.out = sys.stderr if options.json else sys.stdout
-        self.mode = "RESTART" if options.restarts else options.signal
+        self.mode = "RESTART" if options.restarts else "CRASH" if options.crashes else options.signal
         self.scratch = None
         self.lock = None
         self.server = None
@@ -169,6 +169,14 @@ class Kills:
 
     def connect(self):
         self.database = Database(SERVER, os.path.join(self.scratch, "psql.err"))
+
+    def connect_again(self):
+        try:
+            self.connect()
+            return True
+        except Failure:
+            self.database.close()
+            return False
 
     # MARK: The fleet
 
@@ -443,20 +451,29 @@ class Kills:
         )
 
     def restart_round(self):
-        is_crash = len(self.rounds) % 2 == 1
+        """Ends all sessions at once, in one of three ways."""
+        kind = "crash" if self.mode == "CRASH" else "immediate" if len(self.rounds) % 2 else "restart"
         self.until(self.is_whole, "the fleet to be whole")
         self.pause(random.uniform(1, 1 + HEARTBEAT))
-        postmaster = int(self.database.run("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)"))
+        postmaster, backend = self.database.value(
+            "SELECT to_jsonb(ARRAY[split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int, pg_backend_pid()])"
+        )
         began = time.monotonic()
-        self.database.close()
-        if is_crash:
-            os.kill(postmaster, signal.SIGQUIT)
-            status = postgres(SERVER) + ["status"]
-            wait_for(lambda: spawn(status, stdout=subprocess.DEVNULL).wait(30) == 1, 60, "Postgres to end")
+        if kind == "crash":
+            # Postgres ends all others too and recovers; its start time, by which the library knows servers, stays.
+            os.kill(backend, signal.SIGKILL)
+            self.database.close()
+            wait_for(self.connect_again, 60, "Postgres to recover")
         else:
-            self.call(postgres(SERVER) + ["stop"], 180, "ops/postgres stop")
-        self.start_server()
-        self.connect()
+            self.database.close()
+            if kind == "immediate":
+                os.kill(postmaster, signal.SIGQUIT)
+                status = postgres(SERVER) + ["status"]
+                wait_for(lambda: spawn(status, stdout=subprocess.DEVNULL).wait(30) == 1, 60, "Postgres to end")
+            else:
+                self.call(postgres(SERVER) + ["stop"], 180, "ops/postgres stop")
+            self.start_server()
+            self.connect()
         up = self.database.now()
         down = time.monotonic() - began
 
@@ -475,9 +492,9 @@ class Kills:
         self.until(lambda: self.settled >= before + self.options.executors, "workflows to finish after a restart")
         self.note(downtime=down, first_checkpoint=wrote - up, all_renewed=renewed - up)
         self.record(
-            f"{'crash' if is_crash else 'restart':<8} down for {down:5.2f} s; first checkpoint after {wrote - up:6.3f} s, "
+            f"{kind:<9} down for {down:5.2f} s; first checkpoint after {wrote - up:6.3f} s, "
             f"all had renewed after {renewed - up:6.3f} s",
-            kind="crash" if is_crash else "restart",
+            kind=kind,
             down=round(down, 3),
             first_checkpoint=round(wrote - up, 3),
             all_renewed=round(renewed - up, 3),
@@ -569,7 +586,8 @@ class Kills:
     def summarise(self):
         say, counts = self.say, self.counts
         spreads = {name: spread(values) for name, values in self.figures.items()}
-        what = f"{len(self.rounds)} restarts of Postgres" if self.mode == "RESTART" else f"{len(self.rounds)} × SIG{self.mode}"
+        names = {"RESTART": "restarts of Postgres", "CRASH": "crashes of a Postgres backend"}
+        what = f"{len(self.rounds)} {names.get(self.mode, '× SIG' + self.mode)}"
         load = [round(each, 1) for each in os.getloadavg()]
         say()
         say(f"  {what}, {self.options.executors} executors, load average {load[0]} {load[1]} {load[2]}, {os.cpu_count()} CPUs")
@@ -607,8 +625,9 @@ class Kills:
             "targets_met": is_met,
             "targets": targets,
             "faults": self.faults,
-            "signal": None if self.mode == "RESTART" else self.mode,
+            "signal": self.mode if self.mode in ("KILL", "STOP", "TERM") else None,
             "restarts": len(self.rounds) if self.mode == "RESTART" else 0,
+            "crashes": len(self.rounds) if self.mode == "CRASH" else 0,
             "executors": self.options.executors,
             "seconds": spreads,
             "rounds": self.rounds,
@@ -633,9 +652,10 @@ class Kills:
         self.start_fleet()
         self.say(f"{self.options.executors} executors have joined")
         perform = {
-            "KILL": self.kill_round, "STOP": self.stop_round, "TERM": self.term_round, "RESTART": self.restart_round
+            "KILL": self.kill_round, "STOP": self.stop_round, "TERM": self.term_round, "RESTART": self.restart_round,
+            "CRASH": self.restart_round,
         }[self.mode]
-        while len(self.rounds) < (self.options.restarts or self.options.count):
+        while len(self.rounds) < (self.options.restarts or self.options.crashes or self.options.count):
             perform()
         self.until(self.is_whole, "the fleet to be whole")
         self.finish_load()
@@ -680,6 +700,7 @@ def parse_arguments():
     parser.add_argument("--count", type=at_least(1), default=50, metavar="N")
     parser.add_argument("--signal", choices=["KILL", "STOP", "TERM"], default="KILL")
     parser.add_argument("--restarts", type=at_least(1), metavar="N")
+    parser.add_argument("--crashes", type=at_least(1), metavar="N")
     parser.add_argument("--executors", type=at_least(2), default=3, metavar="N")
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--logs", metavar="FOLDER")
