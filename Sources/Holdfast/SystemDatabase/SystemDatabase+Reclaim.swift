@@ -127,6 +127,35 @@ extension SystemDatabase {
         )
     }
 
+    /// Lists members as unreclaimed again that ended, were found to own nothing, and own work now.
+    ///
+    /// A claim by a member that has ended is refused, but a direct start is not: it may have waited for the database from
+    /// before the end until after the reclaim.
+    ///
+    /// - Returns: How many.
+    func reopenReclaimed(applicationName: String) async throws(PostgresError) -> Int {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                WITH reopened AS (
+                  UPDATE \(self.names.holdfast).executors e SET reclaimed_at = NULL
+                   WHERE e.application_name = $1 AND e.state IN ('dead', 'stopped') AND e.reclaimed_at IS NOT NULL
+                     AND e.incarnation = ANY(ARRAY(
+                       SELECT DISTINCT left(s.owner_xid, \(Incarnation.length))
+                         FROM \(self.names.dbos).workflow_status s
+                        WHERE s.status = 'PENDING' AND s.owner_xid IS NOT NULL
+                          AND (s.application_name = $1 OR s.application_name IS NULL)))
+                  RETURNING 1
+                )
+                SELECT count(*) FROM reopened
+                """,
+                [.text(applicationName)]
+            )
+        )
+        guard let row = result.first else { return 0 }
+        return try row.int(0)
+    }
+
     /// Gives interrupted work back. An interrupted run is neither a failure nor an attempt, so the claim's count is undone.
     func handBackQuery(_ owners: [Owner]) -> PostgresQuery {
         PostgresQuery(
