@@ -169,6 +169,27 @@ extension SystemDatabase {
         )
     }
 
+    /// Gives back whatever was claimed under `tokens`, each of which names one claim.
+    ///
+    /// - Returns: How many workflows.
+    func handBackClaims(_ tokens: [String], executorID: String) async throws(PostgresError) -> Int {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                WITH returned AS (
+                  UPDATE \(self.names.dbos).workflow_status w
+                     SET \(Self.handBackAssignments)
+                   WHERE w.status = 'PENDING' AND w.executor_id = $2 AND w.owner_xid = ANY($1::text[])
+                  RETURNING 1)
+                SELECT count(*) FROM returned
+                """,
+                [.textArray(tokens), .text(executorID)]
+            )
+        )
+        guard let row = result.first else { return 0 }
+        return try row.int(0)
+    }
+
     /// Gives back whatever a member still owns; for the end of a shutdown.
     func handBackAll(_ member: Member) async throws(PostgresError) -> [String] {
         let result = try await self.pool.execute(
