@@ -17,7 +17,7 @@ import Foundation
         #expect(try PortableJSON.decode(Double.self, from: "1E2") == 100)
         #expect(try PortableJSON.decode(Double.self, from: "-0") == 0)
         #expect(try PortableJSON.decode(Double.self, from: "-0").sign == .minus)
-        #expect(try PortableJSON.decode(Double.self, from: "123456789012345678") == 123456789012345678)
+        #expect(try PortableJSON.decode(Double.self, from: "123456789012345678") == 123456789012345680)
         #expect(try PortableJSON.decode(Double.self, from: "0.30000000000000004") == 0.30000000000000004)
         #expect(try PortableJSON.decode(Double.self, from: "1e-400") == 0)
         #expect(try PortableJSON.decode(Float.self, from: "16777217") == 16777216)
