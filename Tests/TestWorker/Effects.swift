@@ -16,6 +16,14 @@ struct Effects: Sendable {
         var gates: [Int] = []
     }
 
+    /// Short steps around one long step, with one effect each: a load that is always in the middle of something.
+    struct Load: Codable, Sendable {
+        var steps: Int
+        var shortMilliseconds: Int
+        var longStep: Int
+        var longMilliseconds: Int
+    }
+
     func registry() throws -> WorkflowRegistry {
         var registry = WorkflowRegistry()
         try registry.register(WorkflowReference<Nothing, Nothing>("noop")) { _, context in
@@ -31,6 +39,16 @@ struct Effects: Sendable {
                 }
             }
             return plan.steps
+        }
+        try registry.register(WorkflowReference<Load, Int>("load")) { load, context in
+            for number in 1...load.steps {
+                try await context.step("step \(number)") { _ in
+                    try self.append("effect \(context.id) \(number)")
+                    let duration = number == load.longStep ? load.longMilliseconds : load.shortMilliseconds
+                    try await Task.sleep(for: .milliseconds(duration))
+                }
+            }
+            return load.steps
         }
         try registry.register(WorkflowReference<Int, Int>("sleepy")) { milliseconds, context in
             try await context.step("before") { _ in try self.append("effect \(context.id) 1") }

@@ -25,13 +25,14 @@ struct TestWorker {
         var concurrency: Int
         var queueConcurrency: Int?
         var quarantineAfter: Int
+        var logLevel: Logger.Level?
     }
 
     static func main() async throws {
         LoggingSystem.bootstrap(StreamLogHandler.standardError)
         let arguments = try JSONDecoder().decode(Arguments.self, from: Data(CommandLine.arguments[1].utf8))
         var logger = Logger(label: "test-worker")
-        logger.logLevel = .info
+        logger.logLevel = arguments.logLevel ?? .info
         var configuration = HoldfastExecutor.Configuration(
             applicationName: arguments.application,
             database: DatabaseConfiguration(

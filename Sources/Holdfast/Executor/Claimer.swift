@@ -17,7 +17,13 @@ final class Claimer: Sendable {
         var isStopped = false
         /// Whether the loop found every slot taken, so that a free one is news.
         var lacksSlot = false
+        /// Claims whose answer was lost, and when.
+        var lost: [(token: String, at: ContinuousClock.Instant)] = []
+        var nextLostCheck = ContinuousClock.now
     }
+
+    /// For so long after a claim's answer was lost its statement may still be under way in the database.
+    private static let lostClaimLife: Duration = .seconds(60)
 
     private let host: ExecutionHost
     private let catalog: QueueCatalog
@@ -66,6 +72,7 @@ final class Claimer: Sendable {
                 await self.wake.wait(until: moment)
             case .claim:
                 do throws(PostgresError) {
+                    try await self.handBackLost()
                     try await self.claim(demands, freeSlots: freeSlots)
                     failures = 0
                 } catch {
@@ -111,20 +118,54 @@ final class Claimer: Sendable {
             return state.planner.plan(demands, freeSlots: freeSlots)
         }
         guard !budgets.isEmpty, let token = self.host.nextToken() else { return }
-        let claimed = try await self.host.database.claim(
-            budgets,
-            scope: ClaimScope(
-                executorID: self.host.identity.executorID.rawValue,
-                applicationName: self.host.identity.applicationName,
-                applicationVersion: self.host.identity.applicationVersion,
-                workflowNames: self.host.registry.names
-            ),
-            token: token,
-            now: epochMillisecondsNow()
-        )
+        let claimed: [ClaimedWorkflow]
+        do throws(PostgresError) {
+            claimed = try await self.host.database.claim(
+                budgets,
+                scope: ClaimScope(
+                    executorID: self.host.identity.executorID.rawValue,
+                    applicationName: self.host.identity.applicationName,
+                    applicationVersion: self.host.identity.applicationVersion,
+                    workflowNames: self.host.registry.names
+                ),
+                token: token,
+                now: epochMillisecondsNow()
+            )
+        } catch {
+            self.state.withLock { state in
+                state.lost.append((token, .now))
+                state.nextLostCheck = .now
+            }
+            throw error
+        }
         var counts: [String: Int] = [:]
         for work in claimed { counts[work.queue ?? "", default: 0] += 1 }
         self.state.withLock { $0.planner.claimed(counts, budgets: budgets) }
         for work in claimed { self.host.launch(work, token: token) }
+    }
+
+    /// A claim whose answer was lost may have been committed: then its workflows belong to this process, which lives, and
+    /// which does not know of them. Nobody else would ever run them.
+    private func handBackLost() async throws(PostgresError) {
+        let (tokens, isDue) = self.state.withLock { state in
+            (state.lost.map(\.token), !state.lost.isEmpty && state.nextLostCheck <= .now)
+        }
+        guard isDue else { return }
+        let startedAt = ContinuousClock.now
+        let count = try await self.host.database.handBackClaims(
+            tokens,
+            executorID: self.host.identity.executorID.rawValue
+        )
+        self.state.withLock { state in
+            state.nextLostCheck = startedAt.advanced(by: .seconds(1))
+            state.lost.removeAll { $0.at.advanced(by: Self.lostClaimLife) < startedAt }
+            if count > 0 { state.pacer.hint() }
+        }
+        if count > 0 {
+            self.logger.notice(
+                "handed back what was claimed without an answer from the database",
+                metadata: ["workflows": "\(count)"]
+            )
+        }
     }
 }

@@ -7,7 +7,8 @@ import Logging
 import Tracing
 
 extension ExecutionHost {
-    /// Runs a workflow that carries `token`; when the process is shutting down it is handed back instead.
+    /// Runs a workflow that carries `token`; when the process is shutting down it is handed back instead, and also when the
+    /// token is of an earlier incarnation: peers may take such work away at any moment, or may have stopped looking for it.
     func launch(_ work: ClaimedWorkflow, token: String) {
         let execution = Execution(
             workflowID: WorkflowID(work.workflowID),
@@ -17,7 +18,7 @@ extension ExecutionHost {
             token: token,
             host: self
         )
-        let isAdmitted = self.running.run(execution) { await self.perform(execution, work) }
+        let isAdmitted = self.isCurrent(token) && self.running.run(execution) { await self.perform(execution, work) }
         if !isAdmitted { self.running.runUncounted { await self.handBack(execution) } }
     }
 

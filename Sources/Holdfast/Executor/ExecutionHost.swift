@@ -59,6 +59,9 @@ final class ExecutionHost: Sendable {
 
     func nextToken() -> String? { self.tokens.withLock { $0?.next() } }
 
+    /// Whether a token is of the present incarnation. A start that waited for the database may carry an older one.
+    func isCurrent(_ token: String) -> Bool { self.tokens.withLock { $0?.made(token) ?? false } }
+
     // MARK: Starts
 
     /// The row of a workflow that this process starts or enqueues.

@@ -12,6 +12,8 @@ final class Housekeeper: Sendable {
     private static let roundsPerRefresh = 5
     /// Every so many rounds, instead of sweeping, work is looked for that no live version can run.
     private static let roundsPerStrandedCheck = 31
+    /// Every so many rounds, instead of sweeping, work is looked for that belongs to members who ended before they got it.
+    private static let roundsPerOrphanCheck = 29
 
     /// About once an hour what is over and done with is forgotten.
     private static let roundsPerPruning = 3571
@@ -38,6 +40,8 @@ final class Housekeeper: Sendable {
                     try await self.host.database.prune()
                 } else if round % Self.roundsPerStrandedCheck == 0 {
                     try await self.reportStranded()
+                } else if round % Self.roundsPerOrphanCheck == 0 {
+                    try await self.reopenReclaimed()
                 } else if round % Self.roundsPerRefresh == 0 {
                     try await self.catalog.refresh()
                 } else {
@@ -70,6 +74,15 @@ final class Housekeeper: Sendable {
                 metadata: ["version": "\(version)", "workflows": "\(count)"]
             )
         }
+    }
+
+    /// The next renewal of any peer sees them and has them reclaimed.
+    private func reopenReclaimed() async throws(PostgresError) {
+        let count = try await self.host.database.reopenReclaimed(
+            applicationName: self.host.identity.applicationName
+        )
+        guard count > 0 else { return }
+        self.logger.notice("ended executors own work again; it is taken over", metadata: ["executors": "\(count)"])
     }
 
     private func sweep(_ lockKey: Int64) async throws(PostgresError) {

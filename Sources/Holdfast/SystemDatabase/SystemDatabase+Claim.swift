@@ -32,6 +32,11 @@ extension SystemDatabase {
     /// It returns the inputs, and whether there are checkpoints, so that a dispatch reads nothing more. The ids go
     /// through an array, because the planner expects few rows from an array and probes the primary key, however large
     /// the table is. Rows in other formats than portable JSON are left to programs that can read them.
+    ///
+    /// Only a live member owns anything: a process that wakes from a long sleep may claim before it learns that it was
+    /// declared dead, and nobody would look for work of an incarnation whose work was reclaimed already. The lock on its own
+    /// row makes a claim and a declaration of death exclude each other; it does not conflict with renewals, and it is only
+    /// taken when something was picked, so that a claim that finds nothing writes nothing.
     static func claimSQL(_ names: SchemaNames) -> String {
         """
         WITH budgets AS MATERIALIZED (
@@ -51,6 +56,11 @@ extension SystemDatabase {
                  AND w.name = ANY($5::text[]) AND w.serialization = 'portable_json'
                ORDER BY w.priority, w.created_at
                LIMIT budgets.budget FOR NO KEY UPDATE SKIP LOCKED) c
+        ), admitted AS MATERIALIZED (
+          SELECT p.workflow_uuid FROM picked p CROSS JOIN LATERAL (
+            SELECT 1 FROM \(names.holdfast).executors e
+             WHERE e.incarnation = left($6, \(Incarnation.length)) AND e.state IN ('active', 'draining')
+               AND p.workflow_uuid IS NOT NULL FOR KEY SHARE) a
         ), claimed AS (
           UPDATE \(names.dbos).workflow_status w
              SET status = 'PENDING', owner_xid = $6, executor_id = $7, application_version = $4,
@@ -62,7 +72,7 @@ extension SystemDatabase {
                      THEN w.workflow_deadline_epoch_ms
                    WHEN w.workflow_timeout_ms > 9223372036854775807 - $8::int8 THEN 9223372036854775807
                    ELSE $8::int8 + w.workflow_timeout_ms END
-           WHERE w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM picked)) AND w.status = 'ENQUEUED'
+           WHERE w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM admitted)) AND w.status = 'ENQUEUED'
           RETURNING w.workflow_uuid, w.name, w.queue_name, w.inputs, w.recovery_attempts,
                     w.workflow_deadline_epoch_ms, w.priority, w.created_at
         )

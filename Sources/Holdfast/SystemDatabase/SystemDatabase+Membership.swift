@@ -56,8 +56,11 @@ extension SystemDatabase {
                 WITH superseded AS (
                   UPDATE \(self.names.holdfast).executors
                      SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2, end_reason = 'superseded'
-                   WHERE application_name = $3 AND executor_id = $2 AND state IN ('active', 'draining')
-                     AND incarnation <> $1
+                   WHERE state IN ('active', 'draining') AND incarnation = ANY(ARRAY(
+                     SELECT incarnation FROM \(self.names.holdfast).executors
+                      WHERE application_name = $3 AND executor_id = $2 AND state IN ('active', 'draining')
+                        AND incarnation <> $1
+                      ORDER BY incarnation FOR UPDATE))
                   RETURNING 1
                 ), joined AS (
                   INSERT INTO \(self.names.holdfast).executors
@@ -173,6 +176,9 @@ extension SystemDatabase {
     }
 
     /// Declares suspects dead. The statement looks again itself: who has renewed or reconnected meanwhile lives on.
+    ///
+    /// `FOR UPDATE` waits for claims of the suspects that are under way, so that the reclaim that follows sees what they
+    /// claimed.
     func declareDead(
         _ incarnations: [String],
         by executorID: String,
@@ -186,7 +192,11 @@ extension SystemDatabase {
                    SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2,
                        end_reason = CASE WHEN lease_expires_at < clock_timestamp() THEN 'lease_expired'
                                          ELSE 'session_lost' END
-                 WHERE incarnation = ANY($1::text[]) AND state IN ('active', 'draining')
+                 WHERE incarnation = ANY(ARRAY(
+                     SELECT incarnation FROM \(self.names.holdfast).executors
+                      WHERE incarnation = ANY($1::text[]) AND state IN ('active', 'draining')
+                      ORDER BY incarnation FOR UPDATE))
+                   AND state IN ('active', 'draining')
                    AND (($3 AND lease_expires_at < clock_timestamp())
                         OR CASE WHEN $4 AND session_server_epoch = pg_postmaster_start_time()
                                 THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END)

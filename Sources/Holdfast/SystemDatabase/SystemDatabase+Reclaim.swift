@@ -126,6 +126,35 @@ extension SystemDatabase {
         )
     }
 
+    /// Lists members as unreclaimed again that ended, were found to own nothing, and own work now.
+    ///
+    /// A claim by a member that has ended is refused, but a direct start is not: it may have waited for the database from
+    /// before the end until after the reclaim.
+    ///
+    /// - Returns: How many.
+    func reopenReclaimed(applicationName: String) async throws(PostgresError) -> Int {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                WITH reopened AS (
+                  UPDATE \(self.names.holdfast).executors e SET reclaimed_at = NULL
+                   WHERE e.application_name = $1 AND e.state IN ('dead', 'stopped') AND e.reclaimed_at IS NOT NULL
+                     AND e.incarnation = ANY(ARRAY(
+                       SELECT DISTINCT left(s.owner_xid, \(Incarnation.length))
+                         FROM \(self.names.dbos).workflow_status s
+                        WHERE s.status = 'PENDING' AND s.owner_xid IS NOT NULL
+                          AND (s.application_name = $1 OR s.application_name IS NULL)))
+                  RETURNING 1
+                )
+                SELECT count(*) FROM reopened
+                """,
+                [.text(applicationName)]
+            )
+        )
+        guard let row = result.first else { return 0 }
+        return try row.int(0)
+    }
+
     /// Gives interrupted work back. An interrupted run is neither a failure nor an attempt, so the claim's count is undone.
     ///
     /// The status is hidden from the planner, as it is where outcomes are written.
@@ -139,6 +168,27 @@ extension SystemDatabase {
             """,
             [.textArray(owners.map(\.workflowID)), .textArray(owners.map(\.token))]
         )
+    }
+
+    /// Gives back whatever was claimed under `tokens`, each of which names one claim.
+    ///
+    /// - Returns: How many workflows.
+    func handBackClaims(_ tokens: [String], executorID: String) async throws(PostgresError) -> Int {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                WITH returned AS (
+                  UPDATE \(self.names.dbos).workflow_status w
+                     SET \(Self.handBackAssignments)
+                   WHERE w.status = 'PENDING' AND w.executor_id = $2 AND w.owner_xid = ANY($1::text[])
+                  RETURNING 1)
+                SELECT count(*) FROM returned
+                """,
+                [.textArray(tokens), .text(executorID)]
+            )
+        )
+        guard let row = result.first else { return 0 }
+        return try row.int(0)
     }
 
     /// Gives back whatever a member still owns; for the end of a shutdown.

@@ -42,6 +42,9 @@ package struct TokenSequence: Sendable {
         let random = UInt32.random(in: .min ... .max)
         return "\(self.incarnation.text)-\(String(self.counter, radix: 36))-\(String(random, radix: 36))"
     }
+
+    /// Whether `token` belongs to this life.
+    package func made(_ token: String) -> Bool { token.hasPrefix("\(self.incarnation.text)-") }
 }
 
 extension UInt64 {
