@@ -74,7 +74,7 @@ struct StatementCountTests {
                 let statements = try await counter.count()
                 let seconds = (ContinuousClock.now - began).components.seconds + 1
                 #expect(statements <= 3 * seconds)
-                #expect(statements >= 10, "the statements are not counted")
+                #expect(statements > 0, "the statements are not counted")
             }
         }
     }
