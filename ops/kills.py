@@ -289,8 +289,9 @@ class Kills:
 
     def signal_one(self, number):
         self.until(self.is_whole, "the fleet to be whole")
-        # Anywhere between two heartbeats.
-        self.pause(random.uniform(0.3, 0.3 + HEARTBEAT))
+        # Anywhere between two heartbeats, and late enough for a long step to end: work under which executors die twice
+        # without progress waits on purpose, lest it kills them all.
+        self.pause(PLAN["longMilliseconds"] / 1000 + random.uniform(0.3, 0.3 + HEARTBEAT))
         member, incarnation, owned = self.until(self.pick, "an executor that owns running work")
         at = self.database.now()
         member.process.send_signal(number)
