@@ -78,6 +78,20 @@ extension PostgresError {
         }
     }
 
+    /// Whether what was sent is to blame: a value that does not fit, a broken constraint, a limit of the server. Sent again it
+    /// would be refused again. Everything else the server says is about its state or its settings, which change: a statement
+    /// or lock time-out, a server that is read-only after a switchover, a privilege that is missing.
+    package var isCausedByRequest: Bool {
+        switch code {
+        case .server: ["21", "22", "23", "54"].contains((sqlState ?? "").prefix(2))
+        case .unencodable, .decoding, .invalidConfiguration: true
+        default: false
+        }
+    }
+
+    /// Whether an engine that must not give up should repeat: whenever repeating can help.
+    package var isWorthRepeating: Bool { isTransient || (code == .server && !isCausedByRequest) }
+
     /// Connection trouble (08), lack of resources (53), operator intervention (57) other than a cancelled query,
     /// the idle-in-transaction time-out and deadlocks. Serialization failures belong to those who asked for them.
     static func isTransient(sqlState: String) -> Bool {

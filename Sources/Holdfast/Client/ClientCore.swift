@@ -8,7 +8,11 @@ import Synchronization
 /// What a client is made of; an executor shares it with its own client.
 final class ClientCore: Sendable {
     let database: SystemDatabase
+    /// The writes of executions.
     let writer: CheckpointWriter
+    /// Starts from outside have a lane of their own: an id or a key may be held by somebody's open transaction, and no
+    /// checkpoint should wait behind it.
+    let starter: CheckpointWriter
     let outcomes: OutcomeWatcher
     let notifier: QueueNotifier
     let applicationName: String?
@@ -40,12 +44,11 @@ final class ClientCore: Sendable {
         // Two fleets may share a database under different schemas, and channels belong to the database.
         self.channel = "holdfast_work:\(configuration.ownSchema.prefix(40))"
         self.database = database
-        self.writer = CheckpointWriter(
-            database: database,
-            applicationName: applicationName,
-            retries: retries,
-            logger: logger
-        )
+        func lane() -> CheckpointWriter {
+            CheckpointWriter(database: database, applicationName: applicationName, retries: retries, logger: logger)
+        }
+        self.writer = lane()
+        self.starter = lane()
         self.outcomes = OutcomeWatcher(database: database, logger: logger)
         self.notifier = QueueNotifier(database: database, channel: self.channel, logger: logger)
         self.applicationName = applicationName

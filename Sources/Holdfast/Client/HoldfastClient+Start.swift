@@ -168,7 +168,7 @@ extension HoldfastClient {
     private func store(_ row: StartRow, reuse: IDReuse) async throws -> StoredWorkflow {
         let stored: StoredWorkflow?
         do {
-            stored = try await self.core.writer.start(row)
+            stored = try await self.core.starter.start(row)
         } catch let error as PostgresError {
             if error.sqlState == "23505", row.deduplicationID != nil {
                 throw HoldfastError(

@@ -21,7 +21,8 @@ extension HoldfastExecutor {
         public var executorID: ExecutorID?
         /// The version of the code. Work keeps the version that started it. Default: a digest of the executable.
         public var applicationVersion: String?
-        /// How many workflows run here at once. Default: 256.
+        /// How many workflows are claimed to run here at once. Those that sleep or await a child do not count, so that parents
+        /// never keep their children from running; direct starts are not limited. Default: 256.
         public var maxConcurrentWorkflows = 256
         /// How often queues are looked at when no notification arrives. Default: 1 s.
         public var pollInterval: Duration = .seconds(1)

@@ -146,10 +146,10 @@ final class CheckpointWriter: Sendable {
             }
             do throws(PostgresError) {
                 return try await self.send(entries.map(\.request))
-            } catch  where error.isTransient && self.retries {
+            } catch  where error.isWorthRepeating && self.retries {
                 // Tokens and completion times were chosen before, so a batch that did commit is recognised as ours.
                 self.logger.warning(
-                    "the database is not answering; trying again",
+                    "the database did not take a batch; trying again",
                     metadata: ["error": "\(error)", "attempt": "\(attempt + 1)", "requests": "\(entries.count)"]
                 )
                 await self.pause(Backoff.database.delay(attempt: attempt), fence: fence)

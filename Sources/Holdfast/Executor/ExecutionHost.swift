@@ -50,8 +50,8 @@ final class ExecutionHost: Sendable {
     /// The process must assume that it is taken for dead: it gives up what it runs and writes nothing more of it.
     func fence() {
         self.tokens.withLock { $0 = nil }
-        self.writer.fence()
         self.running.closeAll(.selfFenced)
+        self.writer.fence()
     }
 
     /// Whether this process may own work.
@@ -142,7 +142,7 @@ final class ExecutionHost: Sendable {
         while true {
             do throws(PostgresError) {
                 return try await operation(self.database)
-            } catch  where error.isTransient {
+            } catch  where error.isWorthRepeating {
                 self.logger.warning("\(what) failed; trying again", metadata: ["error": "\(error)"])
             } catch {
                 throw HoldfastError(error, doing: what)

@@ -55,9 +55,13 @@ final class Housekeeper: Sendable {
                     }
                     try await self.sweep(key)
                 }
-                try await self.closeWhatIsNotOurs()
             } catch {
                 self.logger.warning("housekeeping failed; trying again", metadata: ["error": "\(error)"])
+            }
+            do throws(PostgresError) {
+                try await self.closeWhatIsNotOurs()
+            } catch {
+                self.logger.warning("ownership could not be checked; trying again", metadata: ["error": "\(error)"])
             }
             try? await Task.sleep(for: Self.interval * Double.random(in: 1.0...1.1))
         }

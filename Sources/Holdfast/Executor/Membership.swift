@@ -76,6 +76,14 @@ final class Membership: Sendable {
     /// The present life of this process in the fleet.
     var member: Member? { self.state.withLock { $0.machine.isMember ? $0.member : nil } }
 
+    /// What this executor may call a death at this moment.
+    func judgement() -> (leases: Bool, sessions: Bool) {
+        let now = ContinuousClock.now
+        return self.state.withLock {
+            ($0.machine.mayJudgeLeases(now: now), $0.machine.mayJudgeSessions(now: now))
+        }
+    }
+
     func beginDrain() {
         self.state.withLock { $0.isDraining = true }
         self.wake.wake()
@@ -257,6 +265,8 @@ final class Membership: Sendable {
                     state.holdsSession = false
                     state.machine.sessionClosed()
                 }
+                // Say so before peers take the vanished session for a death.
+                self.wake.wake()
             }
         }
     }

@@ -64,11 +64,13 @@ final class Reclaimer: Sendable {
     ) async throws {
         guard self.membership.member != nil else { return }
         if suspects.contains(where: { !$0.isLeaseExpired }) { try await Task.sleep(for: Self.confirmation) }
+        // The finding may be old: what was a fair judgement then need not be one after an outage.
+        let judgement = self.membership.judgement()
         let ended = try await self.host.database.declareDead(
             suspects.map(\.incarnation),
             by: self.host.identity.executorID.rawValue,
-            mayJudgeLeases: mayJudgeLeases,
-            mayJudgeSessions: mayJudgeSessions
+            mayJudgeLeases: mayJudgeLeases && judgement.leases,
+            mayJudgeSessions: mayJudgeSessions && judgement.sessions
         )
         guard !ended.isEmpty else { return }
         for (dead, version) in ended {

@@ -13,6 +13,8 @@ final class RunningWorkflows: Sendable {
         var executions: [ObjectIdentifier: Execution] = [:]
         var byQueue: [String: Int] = [:]
         var byID: [WorkflowID: Int] = [:]
+        /// How many of them only wait, for a time or for a child.
+        var waiting = 0
         var tasks: [UInt64: Task<Void, Never>] = [:]
         var nextTask: UInt64 = 0
         var isDraining = false
@@ -35,9 +37,22 @@ final class RunningWorkflows: Sendable {
 
     var count: Int { self.state.withLock { $0.executions.count } }
 
+    private func freed() { self.onFreed.withLock { $0.call }?() }
+
     func contains(_ id: WorkflowID) -> Bool { self.state.withLock { $0.byID[id] != nil } }
 
-    func counts() -> (total: Int, byQueue: [String: Int]) { self.state.withLock { ($0.executions.count, $0.byQueue) } }
+    /// How many run, without those that only wait, and how many belong to each queue, those included.
+    func counts() -> (active: Int, byQueue: [String: Int]) {
+        self.state.withLock { (max(0, $0.executions.count - $0.waiting), $0.byQueue) }
+    }
+
+    /// Waits without taking a slot of the process: parents that await queued children must not keep them from being claimed.
+    func waiting<R>(_ body: () async throws -> R) async rethrows -> R {
+        self.state.withLock { $0.waiting += 1 }
+        self.freed()
+        defer { self.state.withLock { $0.waiting -= 1 } }
+        return try await body()
+    }
 
     func owners() -> [Execution] { self.state.withLock { Array($0.executions.values) } }
 
@@ -84,7 +99,7 @@ final class RunningWorkflows: Sendable {
             }
             return true
         }
-        if isFreed { self.onFreed.withLock { $0.call }?() }
+        if isFreed { self.freed() }
     }
 
     /// Admits nothing more and lets each execution reach the end of its step.

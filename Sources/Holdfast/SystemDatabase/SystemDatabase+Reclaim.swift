@@ -27,8 +27,9 @@ extension SystemDatabase {
     /// the work of a successor in the same slot has other tokens.
     ///
     /// A workflow under which executors keep dying is suspected of killing them. A *strike* is a takeover since its last
-    /// checkpoint, so a workflow that makes progress has none. The first strike costs nothing; from the second on it waits
-    /// 1 s, 2 s, 4 s … 60 s, which keeps it apart from its neighbours; after `quarantineAfter` strikes it is given up.
+    /// checkpoint, so a workflow that makes progress has none, and one that only sleeps or awaits a child gets none. The first
+    /// strike costs nothing; from the second on it waits 1 s, 2 s, 4 s … 60 s, times 0.5 to 1.5, which parts it from its
+    /// neighbours; after `quarantineAfter` strikes it is given up.
     ///
     /// - Returns: How many workflows came back, by queue; delayed and quarantined ones have no queue here.
     func reclaim(
@@ -51,11 +52,21 @@ extension SystemDatabase {
                      AND (s.application_name = $5 OR s.application_name IS NULL)
                    ORDER BY s.created_at LIMIT $6 FOR NO KEY UPDATE OF s SKIP LOCKED
                 ), judged AS MATERIALIZED (
-                  SELECT p.*, 1 + (
+                  SELECT p.*, CASE WHEN EXISTS (
+                    SELECT 1 FROM (
+                      SELECT o.function_name, o.completed_at_epoch_ms, o.child_workflow_id
+                        FROM \(self.names.dbos).operation_outputs o WHERE o.workflow_uuid = p.workflow_uuid
+                       ORDER BY o.function_id DESC LIMIT 1) l
+                     WHERE (l.function_name = 'DBOS.sleep' AND l.completed_at_epoch_ms > \(Self.nowMilliseconds))
+                        OR EXISTS (SELECT 1 FROM \(self.names.dbos).workflow_status c
+                             WHERE c.workflow_uuid = l.child_workflow_id
+                               AND c.status IN ('ENQUEUED', 'PENDING', 'DELAYED')))
+                    THEN 0 ELSE 1 + (
                     SELECT count(*) FROM \(self.names.holdfast).takeovers t
-                     WHERE t.workflow_uuid = p.workflow_uuid AND t.at > to_timestamp(coalesce((
-                       SELECT max(o.retention_timestamp) FROM \(self.names.dbos).operation_outputs o
-                        WHERE o.workflow_uuid = p.workflow_uuid), 0) / 1000.0))::int4 AS strikes
+                     WHERE t.workflow_uuid = p.workflow_uuid AND t.strikes > 0 AND NOT t.cleared
+                       AND t.at > to_timestamp(coalesce((
+                         SELECT max(o.retention_timestamp) FROM \(self.names.dbos).operation_outputs o
+                          WHERE o.workflow_uuid = p.workflow_uuid), 0) / 1000.0))::int4 END AS strikes
                     FROM picked p
                 ), decided AS MATERIALIZED (
                   SELECT j.*, CASE WHEN j.strikes > $9::int4 THEN 'quarantined'
@@ -72,7 +83,8 @@ extension SystemDatabase {
                                             ELSE w.deduplication_id END,
                          completed_at = CASE d.decision WHEN 'quarantined' THEN \(Self.nowMilliseconds) END,
                          delay_until_epoch_ms = CASE d.decision
-                           WHEN 'delayed' THEN \(Self.nowMilliseconds) + least(power(2, d.strikes - 2), 60)::int8 * 1000
+                           WHEN 'delayed' THEN \(Self.nowMilliseconds)
+                             + (least(power(2, d.strikes - 2), 60) * (500 + 1000 * random()))::int8
                            ELSE w.delay_until_epoch_ms END
                     FROM decided d
                    WHERE w.workflow_uuid = d.workflow_uuid AND coalesce(w.status, '') = 'PENDING'

@@ -7,7 +7,8 @@ import HoldfastPostgres
 struct ReplayRequest: Sendable {
     var id: Int
     var workflowID: String
-    var name: String
+    /// `nil`: the workflow was deleted.
+    var name: String?
     var inputs: String?
 }
 
@@ -51,7 +52,7 @@ extension SystemDatabase {
                 """
                 SELECT r.id, r.workflow_uuid, s.name, coalesce(i.inputs, s.inputs)
                   FROM \(self.names.holdfast).replay_checks r
-                  JOIN \(self.names.dbos).workflow_status s ON s.workflow_uuid = r.workflow_uuid
+                  LEFT JOIN \(self.names.dbos).workflow_status s ON s.workflow_uuid = r.workflow_uuid
                   LEFT JOIN \(self.names.dbos).workflow_input i ON i.workflow_uuid = r.workflow_uuid
                  WHERE r.application_name = $1 AND r.application_version = $2 AND r.verdict IS NULL
                  ORDER BY r.id LIMIT $3
@@ -65,7 +66,7 @@ extension SystemDatabase {
                 ReplayRequest(
                     id: try row.int(0),
                     workflowID: try row.string(1),
-                    name: try row.optionalString(2) ?? "",
+                    name: try row.optionalString(2),
                     inputs: try row.optionalString(3)
                 )
             )

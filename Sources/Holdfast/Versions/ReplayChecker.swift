@@ -4,6 +4,7 @@
 import HoldfastCore
 import HoldfastPostgres
 import Logging
+import Synchronization
 
 /// Answers requests to replay recorded histories against the code of this executor. Nothing is executed and nothing but the
 /// verdict is written: a run ends where its record ends.
@@ -14,6 +15,7 @@ final class ReplayChecker: Sendable {
 
     private let host: ExecutionHost
     private let wake = WakeSignal()
+    private let isAnswering = Atomic(false)
     private let logger: Logger
 
     init(host: ExecutionHost) {
@@ -27,10 +29,17 @@ final class ReplayChecker: Sendable {
     func run() async {
         while !Task.isCancelled {
             await self.wake.wait(until: .now.advanced(by: Self.interval))
-            do {
-                while !Task.isCancelled, try await self.answerSome() {}
-            } catch {
-                self.logger.warning("a replay check failed", metadata: ["error": "\(error)"])
+            guard !Task.isCancelled, !self.isAnswering.exchange(true, ordering: .acquiringAndReleasing) else {
+                continue
+            }
+            // Beside this loop, because it runs user code: code that hangs is left behind at a shutdown like any other.
+            self.host.running.runUncounted {
+                do {
+                    while !self.host.running.isDraining, try await self.answerSome() {}
+                } catch {
+                    self.logger.warning("a replay check failed", metadata: ["error": "\(error)"])
+                }
+                self.isAnswering.store(false, ordering: .releasing)
             }
         }
     }
@@ -55,18 +64,21 @@ final class ReplayChecker: Sendable {
     }
 
     private func check(_ request: ReplayRequest) async throws -> ReplayAnswer {
-        guard let workflow = self.host.registry.workflows[request.name] else {
+        guard let name = request.name else {
+            return ReplayAnswer(verdict: "failed", step: nil, detail: "the workflow was deleted")
+        }
+        guard let workflow = self.host.registry.workflows[name] else {
             return ReplayAnswer(
                 verdict: "diverges",
                 step: 0,
-                detail: "workflow '\(request.name)' is not registered in this version"
+                detail: "workflow '\(name)' is not registered in this version"
             )
         }
         let recorded = try await self.host.database.journal(of: request.workflowID)
         let check = ReplayCheck()
         let execution = Execution(
             workflowID: WorkflowID(request.workflowID),
-            name: WorkflowName(request.name),
+            name: WorkflowName(name),
             queue: nil,
             deadline: nil,
             token: "",

@@ -97,11 +97,12 @@ extension WorkflowContext {
             self.execution.close(.lostOwnership)
             throw self.execution.interrupted(.lostOwnership)
         }
+        // It is stored, so it runs, whatever becomes of this call.
+        host.started(row, stored: stored)
         try StoredWorkflow.check(stored, against: row)
         if !stored.isCheckpointed {
             try await self.checkRecordedChild(functionID, id: id)
         }
-        host.started(row, stored: stored)
         return ChildHandle(id: id)
     }
 
@@ -133,10 +134,12 @@ extension WorkflowContext {
             let settled: SettledWorkflow
             do {
                 let host = self.execution.host
-                settled = try await host.outcomes.outcome(
-                    of: child.id.rawValue,
-                    runsHere: host.running.contains(child.id)
-                )
+                settled = try await host.running.waiting {
+                    try await host.outcomes.outcome(
+                        of: child.id.rawValue,
+                        runsHere: host.running.contains(child.id)
+                    )
+                }
             } catch {
                 throw self.execution.mapped(error)
             }

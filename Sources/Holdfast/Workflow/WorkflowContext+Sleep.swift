@@ -27,7 +27,11 @@ extension WorkflowContext {
             guard remaining > 0 else { return }
             // In parts: the clock that was recorded may be set meanwhile, and timers know no time beyond some centuries.
             let part = min(remaining, Self.longestNap)
-            do { try await Task.sleep(for: .seconds(part)) } catch { throw self.execution.mapped(error) }
+            do {
+                try await self.execution.host.running.waiting { try await Task.sleep(for: .seconds(part)) }
+            } catch {
+                throw self.execution.mapped(error)
+            }
         }
     }
 

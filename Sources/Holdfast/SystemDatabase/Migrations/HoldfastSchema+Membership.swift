@@ -62,7 +62,10 @@ extension HoldfastSchema {
           application_version TEXT,
           reason TEXT NOT NULL,
           -- How many executors have died under it since its last checkpoint, this one included, and what followed.
+          -- 0 for a workflow that only waited.
           strikes INT4 NOT NULL DEFAULT 1,
+          -- Somebody resumed the workflow since: its strikes begin anew.
+          cleared BOOLEAN NOT NULL DEFAULT FALSE,
           decision TEXT NOT NULL DEFAULT 'requeued' CHECK (decision IN ('requeued', 'delayed', 'quarantined')),
           at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
         );

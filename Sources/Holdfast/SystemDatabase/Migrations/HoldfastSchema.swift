@@ -19,7 +19,7 @@ enum HoldfastSchema {
         """,
         "takeovers": """
         id workflow_uuid from_executor_id from_incarnation by_executor_id by_incarnation application_version reason \
-        strikes decision at
+        strikes cleared decision at
         """,
         "replay_checks": """
         id request_id workflow_uuid application_name application_version requested_at verdict step detail checked_by
