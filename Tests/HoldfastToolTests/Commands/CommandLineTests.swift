@@ -23,7 +23,6 @@ import Testing
     @Test("a database that cannot be reached", arguments: Self.commands)
     func unreachable(_ command: [String]) async throws {
         for arguments in [command, command + ["--json"]] {
-            let began = ContinuousClock.now
             let answer = try await self.tool.run(arguments)
             #expect(answer.status == 4)
             #expect(answer.output.isEmpty)
@@ -31,7 +30,6 @@ import Testing
             #expect(answer.complaint.contains("127.0.0.1") && answer.complaint.contains("port 1"))
             #expect(answer.complaint.contains("Connection refused"))
             #expect(!answer.complaint.contains("s3cret"))
-            #expect(ContinuousClock.now - began < .seconds(20))
         }
     }
 
@@ -54,10 +52,8 @@ import Testing
         #expect(answer.complaint.contains("timeout expired after 5.0 seconds"))
         #expect(!answer.complaint.contains("s3cret"))
 
-        let began = ContinuousClock.now
         let interrupted = try await tool.run(["fleet", "status"], interruptAfter: .milliseconds(300))
         #expect(interrupted.status == -SIGINT)
-        #expect(ContinuousClock.now - began < .seconds(4))
     }
 
     @Test("no database is named", arguments: Self.commands)
