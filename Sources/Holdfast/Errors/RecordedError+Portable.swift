@@ -2,7 +2,6 @@
 // Copyright the Holdfast project authors
 
 import HoldfastCore
-import HoldfastPostgres
 
 extension PortableErrorPayload {
     /// The stored form of any error: what it says of itself, and the whole of it if it is `Codable`.
@@ -118,10 +117,4 @@ private struct AnyEncodable: Encodable {
     let value: any Encodable
     init(_ value: any Encodable) { self.value = value }
     func encode(to encoder: any Encoder) throws { try self.value.encode(to: encoder) }
-}
-
-extension HoldfastError {
-    init(_ error: PostgresError, doing what: String) {
-        self.init(.database, "\(what): \(error)", underlying: error)
-    }
 }
