@@ -4,9 +4,13 @@
 """The work behind ops/demo; `ops/demo --help` says what it does. Standard library only."""
 
 import argparse
+import os
 import sys
 
-from processes import Failure, Interrupted, signals
+# What is shared with other scripts stands one folder up.
+sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+from driver import Failure, Interrupted, signals
 from scan import Demo
 
 

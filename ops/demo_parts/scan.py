@@ -15,11 +15,14 @@ import sys
 import tempfile
 import time
 
-from database import AUDIT, FORGERY, Database, quoted
 from display import Display, bar, counted, printable, share
+from driver import AUDIT, FORGERY, REPOSITORY, Database, Failure
+from driver import kill_group, postgres, quoted, signals, spawn, tail, wait_for
 from fleet import Executor, Kill
-from processes import EXAMPLES, POSTGRES, REPOSITORY, Failure, kill_group, signals, spawn, tail, wait_for
 from verdict import Verdict
+
+EXAMPLES = os.path.join(REPOSITORY, "Examples")
+POSTGRES = postgres("demo")
 
 # The quickest to a result from a clean clone: a debug build takes 75 s of processor time and a release build 165 s, and
 # the scan of 4,000 files gains a few seconds at most, because it is the database that is busy.
@@ -134,7 +137,7 @@ class Demo:
             raise Failure("Postgres did not start:\n" + tail(os.path.join(self.scratch, "postgres.err")))
         with open(os.path.join(self.scratch, "postgres.out")) as output:
             self.url = output.read().strip()
-        self.database = Database(os.path.join(self.scratch, "psql.err"))
+        self.database = Database("demo", os.path.join(self.scratch, "psql.err"))
 
     def build_example(self):
         path = os.path.join(self.scratch, "build")

@@ -8,8 +8,8 @@ import signal
 import subprocess
 
 from display import counted, printable, seconds, share
+from driver import kill_group, spawn, tail, wait_for
 from fleet import Kill
-from processes import kill_group, spawn, tail, wait_for
 
 
 class Verdict:
@@ -35,13 +35,13 @@ class Verdict:
               'reclaimed', (SELECT count(*) FROM holdfast.takeovers),
               'checkpoints', (SELECT count(*) FROM dbos.operation_outputs),
               'audited', (SELECT count(*) FROM dbos.operation_outputs o WHERE EXISTS (
-                 SELECT 1 FROM demo_audit.checkpoints c
+                 SELECT 1 FROM holdfast_audit.checkpoints c
                   WHERE c.workflow_uuid = o.workflow_uuid AND c.function_id = o.function_id)),
-              'outcomes', (SELECT count(*) FROM demo_audit.ownership WHERE event = 'settled'),
-              'foreign_checkpoints', (SELECT count(*) FROM demo_audit.foreign_checkpoints),
-              'foreign_outcomes', (SELECT count(*) FROM demo_audit.foreign_outcomes),
+              'outcomes', (SELECT count(*) FROM holdfast_audit.ownership WHERE event = 'settled'),
+              'foreign_checkpoints', (SELECT count(*) FROM holdfast_audit.foreign_checkpoints),
+              'foreign_outcomes', (SELECT count(*) FROM holdfast_audit.foreign_outcomes),
               'took_over', (SELECT coalesce(jsonb_object_agg(owner, n), '{}') FROM (
-                 SELECT c.owner, count(DISTINCT c.workflow_uuid) AS n FROM demo_audit.ownership c
+                 SELECT c.owner, count(DISTINCT c.workflow_uuid) AS n FROM holdfast_audit.ownership c
                    JOIN holdfast.takeovers t ON t.workflow_uuid = c.workflow_uuid AND c.at > t.at
                   WHERE c.event = 'claimed' GROUP BY 1) o))"""
         )
@@ -49,13 +49,13 @@ class Verdict:
             """
             WITH takeovers AS (
               SELECT t.from_executor_id AS name, w.name AS workflow, t.at, (
-                  SELECT min(o.at) FROM demo_audit.ownership o
+                  SELECT min(o.at) FROM holdfast_audit.ownership o
                    WHERE o.workflow_uuid = t.workflow_uuid AND o.event = 'claimed' AND o.at > t.at
                      AND o.owner <> t.from_executor_id) AS again
                 FROM holdfast.takeovers t JOIN dbos.workflow_status w USING (workflow_uuid)
             ), history AS (
               SELECT owner, event, lead(event) OVER w AS next_event, lead(owner) OVER w AS next_owner
-                FROM demo_audit.ownership WINDOW w AS (PARTITION BY workflow_uuid ORDER BY at)
+                FROM holdfast_audit.ownership WHERE event <> 'returned' WINDOW w AS (PARTITION BY workflow_uuid ORDER BY at)
             ), executors AS (
               SELECT name, jsonb_build_object(
                   'taken', count(*), 'again', count(again), 'noticed', extract(epoch FROM min(at)),
