@@ -35,7 +35,6 @@ package struct StartRow: Sendable {
     package var attributes: String?
     package var className: String?
     package var configName: String?
-    package var parentWorkflowID: String?
     package var parent: Parent?
 }
 
@@ -134,7 +133,7 @@ extension SystemDatabase {
                 .textArray(rows.map(\.partitionKey)), .int8Array(rows.map(\.delayUntil)),
                 .textArray(rows.map(\.attributes)), .textArray(rows.map(\.className)),
                 .textArray(rows.map(\.configName)),
-                .textArray(rows.map { $0.parent?.workflowID ?? $0.parentWorkflowID }),
+                .textArray(rows.map { $0.parent?.workflowID }),
                 .textArray(rows.map { $0.parent?.token }), .int4Array(rows.map { $0.parent?.functionID }),
                 .int8Array(rows.map { $0.parent?.startedAt }), .int8Array(rows.map { $0.parent?.completedAt }),
                 .textArray(rows.map(\.applicationName)),

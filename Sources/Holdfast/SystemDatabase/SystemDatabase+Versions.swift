@@ -40,10 +40,6 @@ extension SystemDatabase {
         return (try results[2].first?.optionalString(0), try results[3].first?.string(0))
     }
 
-    func latestVersion(applicationName: String) async throws(PostgresError) -> String? {
-        try await self.pool.execute(self.latestVersionQuery(applicationName: applicationName)).first?.string(0)
-    }
-
     private func latestVersionQuery(applicationName: String) -> PostgresQuery {
         PostgresQuery(
             """

@@ -48,8 +48,3 @@ package final class SystemDatabase: Sendable {
     /// Now by the database's clock, in milliseconds. The cast to bigint keeps comparisons with bigint columns indexable.
     static let nowMilliseconds = "(extract(epoch from now()) * 1000)::bigint"
 }
-
-extension Int32 {
-    /// Column values of ours that are counted in small numbers; larger ones are clamped rather than trapped.
-    init(clamping value: Int?) { self = value.map { Int32(clamping: $0) } ?? 0 }
-}
