@@ -66,12 +66,13 @@ struct Effects: Sendable {
         return registry
     }
 
-    /// One `write` per line in append mode: whole lines, also when the process is killed.
+    /// Adds a line with the executor and the time. One `write` per line in append mode: whole lines, also when the process
+    /// is killed.
     private func append(_ line: String) throws {
         let handle = open("\(self.folder)/effects", O_WRONLY | O_APPEND | O_CREAT, 0o644)
         guard handle >= 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
         defer { close(handle) }
-        let bytes = Array("\(line) \(self.executorID)\n".utf8)
+        let bytes = Array("\(line) \(self.executorID) \(Date().timeIntervalSince1970)\n".utf8)
         guard write(handle, bytes, bytes.count) == bytes.count else { throw POSIXError(.EIO) }
     }
 

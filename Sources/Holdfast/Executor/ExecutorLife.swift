@@ -8,13 +8,21 @@ import Synchronization
 /// States: *new* → *starting* → *ready* → *ended*. `run()` may be called once. Whoever waits to be told that it is ready is
 /// also told when it ends before.
 final class ExecutorLife: Sendable {
+    /// What became of the start.
+    enum Readiness: Sendable {
+        case ready
+        /// It ended before, perhaps because of an error.
+        case ended((any Error)?)
+    }
+
     private enum Phase { case new, starting, ready, ended }
 
     private struct State {
         var phase: Phase = .new
         var isReplaced = false
         var isDrainRequested = false
-        var waiters: [CheckedContinuation<Bool, Never>] = []
+        var failure: (any Error)?
+        var waiters: [CheckedContinuation<Readiness, Never>] = []
     }
 
     private let state = Mutex(State())
@@ -32,9 +40,9 @@ final class ExecutorLife: Sendable {
         }
     }
 
-    func ready() { self.move(to: .ready) }
+    func ready() { self.move(to: .ready, .ready) }
 
-    func end() { self.move(to: .ended) }
+    func end(_ failure: (any Error)? = nil) { self.move(to: .ended, .ended(failure)) }
 
     func replaced() {
         self.state.withLock { $0.isReplaced = true }
@@ -49,13 +57,13 @@ final class ExecutorLife: Sendable {
 
     var isReplaced: Bool { self.state.withLock { $0.isReplaced } }
 
-    /// - Returns: Whether the executor is ready; `false` when it ended before.
-    func untilReady() async -> Bool {
+    /// Waits until the executor is ready or has ended.
+    func untilReady() async -> Readiness {
         await withCheckedContinuation { waiter in
-            let answer: Bool? = self.state.withLock { state in
+            let answer: Readiness? = self.state.withLock { state in
                 switch state.phase {
-                case .ready: return true
-                case .ended: return false
+                case .ready: return .ready
+                case .ended: return .ended(state.failure)
                 case .new, .starting:
                     state.waiters.append(waiter)
                     return nil
@@ -65,12 +73,15 @@ final class ExecutorLife: Sendable {
         }
     }
 
-    private func move(to phase: Phase) {
-        let waiters = self.state.withLock { state in
+    private func move(to phase: Phase, _ readiness: Readiness) {
+        let waiters: [CheckedContinuation<Readiness, Never>] = self.state.withLock { state in
+            // The first reason for the end counts.
+            guard state.phase != .ended else { return [] }
             state.phase = phase
+            if case .ended(let failure) = readiness { state.failure = failure }
             defer { state.waiters = [] }
             return state.waiters
         }
-        for waiter in waiters { waiter.resume(returning: phase == .ready) }
+        for waiter in waiters { waiter.resume(returning: readiness) }
     }
 }

@@ -70,12 +70,14 @@ final class Housekeeper: Sendable {
     /// Work that waits for a version nobody runs is never silent.
     private func reportStranded() async throws(PostgresError) {
         let application = self.host.identity.applicationName
-        let stranded = try await self.host.database.stranded(applicationName: application)
-        self.host.metrics.stranded(stranded.values.reduce(0, +))
-        for (version, count) in stranded.sorted(by: { $0.key < $1.key }) {
+        let stranded = try await self.host.database.strandedWork(applicationName: application)
+        self.host.metrics.stranded(stranded.map(\.workflows).reduce(0, +))
+        for work in stranded {
+            // A successor of this very executor may be about to start.
+            if self.host.running.isDraining, work.version == self.host.identity.applicationVersion { continue }
             self.logger.warning(
                 "open work belongs to a version without live executors; start one, or re-pin the work",
-                metadata: ["version": "\(version)", "workflows": "\(count)"]
+                metadata: ["version": "\(work.version ?? "any")", "workflows": "\(work.workflows)"]
             )
         }
     }

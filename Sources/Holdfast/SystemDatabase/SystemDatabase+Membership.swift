@@ -260,6 +260,16 @@ extension SystemDatabase {
         PostgresQuery("SELECT pg_advisory_lock($1::int8)", [.int8(incarnation.lockKey)])
     }
 
+    /// Whether the member `alias` is alive: it has not ended, and its lease has not expired.
+    static func isAlive(_ alias: String) -> String {
+        "(\(alias).state IN ('active', 'draining') AND \(alias).lease_expires_at > clock_timestamp())"
+    }
+
+    /// Whether the live member `alias` claims nothing more.
+    static func isDraining(_ alias: String) -> String {
+        "(\(alias).state = 'draining' OR \(alias).drain_requested)"
+    }
+
     /// Whether the member `alias` still owns running work: its tokens begin with its incarnation.
     func ownsWork(_ alias: String) -> String {
         """

@@ -15,7 +15,7 @@ import Testing
         ["workflow", "why", "x"],
         ["fleet", "drain", "x"], ["version", "list", "--application", "shop"],
         ["version", "latest", "--application", "shop"], ["version", "latest", "v1", "--application", "shop"],
-        ["version", "retire", "v1", "--application", "shop"],
+        ["version", "retire", "v1", "--application", "shop"], ["version", "wait", "v1", "--application", "shop"],
         ["version", "repin", "--from", "v1", "--to", "v2", "--application", "shop"],
         ["version", "repin", "--from", "v1", "--to", "v2", "--dry-run", "--timeout", "5", "--application", "shop"],
     ]
