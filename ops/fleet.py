@@ -182,6 +182,12 @@ class Fleet:
                     f"{member.name} ended by itself with code {member.process.returncode}:\n{tail(member.log)}"
                 )
 
+    def is_ready(self, member):
+        """Whether it says of itself that it claims and runs work, as a readiness probe would ask."""
+        self.check_members()
+        with open(member.log, errors="replace") as file:
+            return any(line == "READY\n" for line in file)
+
     def have_joined(self, members):
         """Whether all of them are members, with a lease session on the server as it runs now."""
         self.check_members()
@@ -194,10 +200,10 @@ class Fleet:
     def is_whole(self):
         return self.have_joined(self.alive)
 
-    def start_members(self, count, **arguments):
+    def start_members(self, count, prefix="executor", **arguments):
         """Starts the first members of an empty database, waits for them, and lays the audit, which it puts to a test."""
-        for _ in range(count):
-            self.start_member(**arguments)
+        for number in range(1, count + 1):
+            self.start_member(name=f"{prefix}-{number}", **arguments)
 
         def exists():
             self.check_members()

@@ -293,7 +293,7 @@ class Kills:
             targets.append(target(name, spreads.get(figure, {}).get(part), limit))
             say(target_line(targets[-1]))
         say(f"  workflows          {counts['succeeded']:,} of {self.load.enqueued:,} succeeded, {counts['checkpoints']:,} "
-            f"steps, {counts['repeated_effects']:,} of them begun more than once")
+            f"steps, {counts['repeated_effects']:,} begun more than once, {counts['completed_steps_run_again']:,} after their end")
         decisions = ", ".join(f"{count:,} {name}" for name, count in counts["takeovers_by_decision"].items())
         say(f"  taken over         {counts['takeovers']:,}" + (f" ({decisions})" if decisions else ""))
         say(f"  non-owner writes   {counts['non_owner_checkpoints']:,} checkpoints, {counts['non_owner_outcomes']:,} outcomes")

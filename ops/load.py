@@ -4,6 +4,7 @@
 """A steady load of workflows on a fleet, and the proof that each of them ran as it should. Standard library only."""
 
 import json
+import math
 import os
 import time
 
@@ -18,7 +19,9 @@ PATIENCE = 60
 
 class Load:
     """Keeps `in_flight` workflows under way, adding `batch` at most at a time, so that they spread over the executors and
-    over the moments of their lives."""
+    over the moments of their lives. It enqueues as programs without Holdfast do, so that executors find the work by polling."""
+
+    is_announced = False
 
     def __init__(self, fleet, in_flight, plan=PLAN, batch=2):
         self.fleet = fleet
@@ -30,12 +33,16 @@ class Load:
         self.settled = 0
         self.topped_up = 0.0
 
+    def missing(self):
+        """How many workflows are to be added now."""
+        return min(self.batch, max(0, self.in_flight - self.open_count))
+
     def top_up(self):
         now = time.monotonic()
         if now - self.topped_up < 0.1:
             return
         self.topped_up = now
-        missing = min(self.batch, max(0, self.in_flight - self.open_count))
+        missing = self.missing()
         # Repeated after a lost answer, it enqueues nothing twice: the ids are the same.
         first, last = self.enqueued + 1, self.enqueued + missing
         self.open_count, self.settled = self.fleet.database.value(
@@ -49,6 +56,9 @@ class Load:
               (SELECT count(*) FROM dbos.workflow_status WHERE status = 'SUCCESS'))"""
         )
         self.enqueued = last
+        if missing and self.is_announced:
+            # On its own and after the commit, as the client does.
+            self.fleet.database.run("SELECT pg_notify('holdfast_work:holdfast', 'work')")
 
     def until(self, condition, what, limit=PATIENCE):
         """Waits while the load goes on."""
@@ -83,16 +93,25 @@ class Load:
     # MARK: Afterwards
 
     def count_effects(self):
-        """Every step's effect is a line in a file. A step that was interrupted has several."""
-        seen, repeated = set(), 0
+        """Every step's effect is a line in a file. A step that was interrupted has several. A *completed* step that ran
+        again has one that is later than its checkpoint.
+
+        Returns how many steps there are, how many were begun again, and how many of them after they were completed."""
+        completed = self.fleet.database.value(
+            """SELECT coalesce(jsonb_object_agg(workflow_uuid || ' ' || function_id, at), '{}') FROM (
+                 SELECT workflow_uuid, function_id, extract(epoch FROM min(at)) AS at
+                   FROM holdfast_audit.checkpoints GROUP BY 1, 2) c"""
+        )
+        seen, repeated, again = set(), 0, 0
         with open(os.path.join(self.fleet.scratch, "effects")) as file:
             for line in file:
-                words = line.split()
-                if words[0] == "effect":
-                    key = (words[1], words[2])
+                what, workflow, step, _, at = line.split()
+                if what == "effect":
+                    key = f"{workflow} {step}"
                     repeated += key in seen
+                    again += float(at) > completed.get(key, math.inf)
                     seen.add(key)
-        return len(seen), repeated
+        return len(seen), repeated, again
 
     def judge(self, signalled=()):
         """What became of the load, in numbers, and a sentence for each thing that is not as it should be. `signalled` are
@@ -122,7 +141,7 @@ class Load:
               'false_deaths', (SELECT coalesce(jsonb_agg(executor_id || ': ' || coalesce(end_reason, '?')), '[]')
                  FROM holdfast.executors WHERE state = 'dead' AND incarnation NOT IN ({may_be_dead})))"""
         )
-        effects, counts["repeated_effects"] = self.count_effects()
+        effects, counts["repeated_effects"], counts["completed_steps_run_again"] = self.count_effects()
         faults = []
         for what, found in (
             ("workflows exist", counts["workflows"]),
@@ -135,6 +154,8 @@ class Load:
                 faults.append(f"{found} {what}, but {self.enqueued} were enqueued")
         if effects != self.enqueued * steps:
             faults.append(f"{effects} steps had their effect, but there are {self.enqueued * steps}")
+        if counts["completed_steps_run_again"]:
+            faults.append(f"{counts['completed_steps_run_again']} completed steps ran again")
         if counts["audited"] != counts["checkpoints"]:
             faults.append("the audit has not seen every checkpoint")
         if counts["non_owner_checkpoints"] or counts["non_owner_outcomes"]:
@@ -145,3 +166,20 @@ class Load:
         if counts["false_deaths"]:
             faults.append(f"declared dead without a signal: {', '.join(counts['false_deaths'])}")
         return counts, faults
+
+
+class SteadyLoad(Load):
+    """Adds `rate` workflows a second, whatever becomes of them: whenever the fleet stands still, that shows as a gap. It
+    announces them as Holdfast's client does, so that they do not wait for a poll."""
+
+    is_announced = True
+
+    def __init__(self, fleet, rate, plan=PLAN):
+        super().__init__(fleet, in_flight=None, plan=plan, batch=rate)
+        self.rate = rate
+        self.began = None
+
+    def missing(self):
+        if self.began is None:
+            self.began = time.monotonic()
+        return min(self.batch, int((time.monotonic() - self.began) * self.rate) + 1 - self.enqueued)

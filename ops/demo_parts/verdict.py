@@ -5,7 +5,6 @@
 
 import os
 import signal
-import subprocess
 
 from display import counted, printable, seconds, share
 from driver import kill_group, spawn, tail, wait_for
