@@ -140,9 +140,9 @@ class Kills:
         try:
             end = self.until_taken_over(incarnation, member.name)
             self.load.pause(max(0, at + self.options.freeze - self.fleet.database.now()))
+            woken = self.fleet.database.now()
         finally:
             member.process.send_signal(signal.SIGCONT)
-        woken = self.fleet.database.now()
 
         def has_rejoined():
             return self.fleet.database.value(

@@ -187,7 +187,7 @@ extension WaitingReason {
         case .workflowNotRegistered(let name, let version):
             "no live executor of version '\(version)' registers workflow '\(name)'"
         case .queueNotRegistered(let queue):
-            "queue '\(queue)' is not registered, so nobody claims from it; give it to the executors that shall"
+            "queue '\(queue)' is not registered, so nobody claims from it; name it among the queues of an executor"
         case .nobodyListens(let queue): "no live executor that could run it claims from queue '\(queue)'"
         case .sharedLimits(let queue, let what):
             "queue '\(queue)' has a limit that all executors share (\(what)), which Holdfast's executors do not enforce yet and "
