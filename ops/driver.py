@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the Holdfast project authors
 
-"""What ops/demo and ops/kills share: processes, signals, the database, the audit of writes. Standard library only."""
+"""What the scripts that run executors share: processes, signals, the database, the audit of writes. Standard library only."""
 
 import ctypes
 import json
