@@ -21,6 +21,9 @@ import plans
 # The first digits of an ownership token name the executor's life.
 INCARNATION = 16
 
+# As the tool calls itself: with it operators re-pin work, also what an executor left behind when it ended.
+OPERATOR = "holdfast-client"
+
 
 @dataclasses.dataclass
 class Run:
@@ -38,7 +41,8 @@ class Run:
 
 @dataclasses.dataclass
 class Interval:
-    """A time for which a workflow was owned. `how` it ended is None where it has not."""
+    """A time for which a workflow was owned. `how` it ended is None where it has not; else "settled", "returned" by its owner,
+    "taken over", "re-pinned" by an operator, or a way that there must not be."""
 
     workflow: str
     process: str
@@ -46,7 +50,6 @@ class Interval:
     began: float
     ended: float = None
     how: str = None
-    # Who ended it.
     by: str = None
 
     @property
@@ -100,7 +103,20 @@ class Evidence:
                 mine.append(Interval(row["workflow"], self.owner(row["token"]), row["token"], row["at"]))
             elif mine and mine[-1].ended is None:
                 mine[-1].ended, mine[-1].how, mine[-1].by = row["at"], row["event"], row["writer"]
+        self._name_takeovers(found)
         return found
+
+    def _name_takeovers(self, intervals):
+        """A process takes over its own work, too, when it joins again. An incarnation loses a workflow at most once in this
+        way, and owns it no more afterwards."""
+        taken = {(each["workflow"], each["incarnation"]) for each in self.takeovers}
+        for workflow, mine in intervals.items():
+            for each in reversed(mine):
+                if each.how == "returned" and (workflow, each.incarnation) in taken:
+                    taken.remove((workflow, each.incarnation))
+                    each.how = "taken over"
+                elif each.how == "returned" and each.by == OPERATOR:
+                    each.how = "re-pinned"
 
     def faults(self, *kinds):
         return [each for each in self.run["faults"] if each["kind"] in kinds]
@@ -120,7 +136,10 @@ def read_runs(path):
     runs = {}
     with open(path) as file:
         for line in file:
-            _, realtime, event, number, workflow, step, attempt = line.split()
+            words = line.split()
+            if len(words) != 7:
+                continue  # The machine's disk was full, or somebody wrote to the file.
+            _, realtime, event, number, workflow, step, attempt = words
             at, number, key = int(realtime) / 1e9, int(number), (int(step), int(attempt))
             if event == "enter":
                 runs[number] = Run(process, number, workflow, at)

@@ -52,14 +52,16 @@ def _note(figures, evidence, fault, executor, takeovers):
 
 
 def _is_undisturbed(evidence, fault, noticed):
-    """Whether neither Postgres nor more than one other executor suffered from a lease before the fault until it was noticed."""
+    """Whether Postgres was well from a lease before the fault on, for a kill half a lease, until it was noticed, and somebody
+    was there to notice."""
     others = 0
     for other in evidence.run["faults"]:
         if other is fault or other["kind"] in ("roll_out", "terminate"):
             continue
         until = other["until"] or other["at"] + 2.0
-        if other["at"] < noticed and until > fault["at"] - 11.0:
-            if other["kind"] in ("restart", "crash", "fail_over", "cut_database"):
+        if other["kind"] in ("restart", "crash", "fail_over", "cut_database"):
+            if other["at"] < noticed and until > fault["at"] - (6.0 if fault["kind"] == "kill" else 12.0):
                 return False
-            others += until > fault["at"]
-    return others <= 1
+        elif other["at"] < noticed and until > fault["at"]:
+            others += 1
+    return others <= evidence.run["executors"] - 2
