@@ -130,7 +130,9 @@ final class Membership: Sendable {
             state.holdsSession = false
             state.machine.sessionClosed()
             // An answer that took longer than the self-stop opens nothing; the loop joins once more.
-            return state.machine.tick(now: .now) == .none
+            guard state.machine.tick(now: .now) == .none else { return false }
+            self.host.renewed(selfStopAt: state.machine.selfStopAt)
+            return true
         }
         guard isInTime else { return }
         self.host.open(incarnation)
@@ -203,6 +205,7 @@ final class Membership: Sendable {
         let now = ContinuousClock.now
         let (action, mayJudgeLeases, mayJudgeSessions) = self.state.withLock { state in
             let action = state.machine.answered(report.answer, sentAt: sentAt, now: now)
+            self.host.renewed(selfStopAt: state.machine.selfStopAt)
             return (action, state.machine.mayJudgeLeases(now: now), state.machine.mayJudgeSessions(now: now))
         }
         self.perform(action, because: "the database says that this incarnation is over")
