@@ -70,11 +70,16 @@ struct TestWorker {
             gracefulShutdownSignals: [.sigterm],
             logger: logger
         )
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            try await executor.waitUntilReady()
-            try FileHandle.standardOutput.write(contentsOf: Data("READY\n".utf8))
-            try await tasks.waitForAll()
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { try await group.run() }
+                try await executor.waitUntilReady()
+                try FileHandle.standardOutput.write(contentsOf: Data("READY\n".utf8))
+                try await tasks.waitForAll()
+            }
+        } catch {
+            logger.critical("the executor failed", metadata: ["error": "\(error)"])
+            exit(1)
         }
     }
 }

@@ -46,4 +46,39 @@ struct FrozenExecutorTests {
             }
         }
     }
+
+    @Test("and whose slot was given to another process leaves, and lets its successor be")
+    func isReplaced() async throws {
+        try await TestDatabase.with { database in
+            try await WorkerProcess.Folder.with { folder in
+                let first = try WorkerProcess("slot", database, folder)
+                try await WorkerProcess.with([first]) {
+                    first.signal(SIGSTOP)
+                    let second = try WorkerProcess("slot", database, folder)
+                    try await WorkerProcess.with([second]) {
+                        // Until the first must stop itself on waking: it does not come to asking what became of its lease.
+                        try await database.until(
+                            """
+                            SELECT count(*) FROM {h}.executors
+                             WHERE pid = \(first.pid) AND renewed_at < clock_timestamp() - interval '1300 ms'
+                            """,
+                            is: 1
+                        )
+                        first.signal(SIGCONT)
+                        try await until("one of them ends") { !first.isRunning || !second.isRunning }
+                        #expect(second.isRunning)
+                        try await withClient(database) { client in
+                            _ = try await client.enqueue(noop, Nothing(), on: "work").result()
+                        }
+                        #expect(
+                            try await database.count(
+                                "SELECT count(*) FROM {h}.executors WHERE state = 'active' AND pid = \(second.pid)"
+                            ) == 1
+                        )
+                        #expect(try await database.count("SELECT count(*) FROM {h}.executors") == 2)
+                    }
+                }
+            }
+        }
+    }
 }

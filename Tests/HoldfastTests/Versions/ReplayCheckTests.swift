@@ -37,7 +37,8 @@ struct ReplayCheckTests {
                 "DELETE FROM {s}.operation_outputs WHERE function_id = \(missing) OR function_id > \(last)"
             )
             for (names, divergence) in [(same, nil), (["a", "b", "x"], 3), (["a", "b"], 3)] as [([StepName], Int32?)] {
-                try await withExecutor(database, version: "v\(names)", register: Self.code(handles: names)) { executor in
+                try await withExecutor(database, version: "v\(names)", register: Self.code(handles: names)) {
+                    executor in
                     let verdicts = try await executor.client.checkRepin(from: "v1", to: "v\(names)")
                     #expect(verdicts.map(\.workflowID) == [id])
                     #expect(verdicts.map(\.step) == [divergence.map { StepID($0) }], "\(names)")
