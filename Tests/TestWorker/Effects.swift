@@ -56,6 +56,16 @@ struct Effects: Sendable {
             try await context.step("after") { _ in try self.append("effect \(context.id) 2") }
             return milliseconds
         }
+        try registry.register(WorkflowReference<Nothing, Nothing>("stubborn")) { _, context in
+            let retry = StepRetry.exponential(maxAttempts: 100_000, interval: .milliseconds(100), factor: 1)
+            try await context.step("stubborn", retry: retry) { _ in
+                try self.append("effect \(context.id) 1")
+                guard FileManager.default.fileExists(atPath: "\(self.folder)/open-stubborn") else {
+                    throw POSIXError(.EAGAIN)
+                }
+            }
+            return Nothing()
+        }
         try registry.register(WorkflowReference<Nothing, Nothing>("poison")) { _, context in
             try await context.step("poison") { _ in
                 try self.append("effect \(context.id) 1")

@@ -26,6 +26,10 @@ struct TestWorker {
         var queueConcurrency: Int?
         var quarantineAfter: Int
         var logLevel: Logger.Level?
+        /// Names this process, among others of its slot, in the effect log of the workflows for `ops/chaos`.
+        var processName: String?
+        /// More queues, with their limits.
+        var queues: [String: Int]?
     }
 
     static func main() async throws {
@@ -49,10 +53,16 @@ struct TestWorker {
         configuration.lease = .milliseconds(arguments.leaseMilliseconds)
         configuration.shutdownGracePeriod = .milliseconds(arguments.graceMilliseconds)
         configuration.quarantineAfter = arguments.quarantineAfter
+        var registry = try Effects(folder: arguments.folder, executorID: arguments.executorID).registry()
+        if let name = arguments.processName {
+            let log = try EffectLog(path: "\(arguments.folder)/\(name).effects")
+            try ChaosWorkflows(log: log).register(in: &registry)
+        }
+        let queues = (arguments.queues ?? [:]).map { Queue(QueueName($0.key), workerConcurrency: $0.value) }
         let executor = try HoldfastExecutor(
             configuration: configuration,
-            registry: try Effects(folder: arguments.folder, executorID: arguments.executorID).registry(),
-            queues: [Queue("work", workerConcurrency: arguments.queueConcurrency)],
+            registry: registry,
+            queues: [Queue("work", workerConcurrency: arguments.queueConcurrency)] + queues,
             logger: logger
         )
         let group = ServiceGroup(
@@ -60,11 +70,16 @@ struct TestWorker {
             gracefulShutdownSignals: [.sigterm],
             logger: logger
         )
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            try await executor.waitUntilReady()
-            try FileHandle.standardOutput.write(contentsOf: Data("READY\n".utf8))
-            try await tasks.waitForAll()
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { try await group.run() }
+                try await executor.waitUntilReady()
+                try FileHandle.standardOutput.write(contentsOf: Data("READY\n".utf8))
+                try await tasks.waitForAll()
+            }
+        } catch {
+            logger.critical("the executor failed", metadata: ["error": "\(error)"])
+            exit(1)
         }
     }
 }

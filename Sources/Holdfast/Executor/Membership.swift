@@ -34,7 +34,13 @@ final class Membership: Sendable {
         var member: Member?
         var holdsSession = false
         var isDraining = false
+        /// What this process has joined as; also what it may have joined as, because an answer can be lost.
+        var lives: [String] = []
+        var hasJoined = false
     }
+
+    /// So many of its own lives a process remembers.
+    private static let rememberedLives = 100
 
     private let configuration: HoldfastExecutor.Configuration
     private let database: SystemDatabase
@@ -106,7 +112,8 @@ final class Membership: Sendable {
 
     // MARK: Joining
 
-    /// Joins as a new incarnation; the first attempt that fails for good throws.
+    /// Joins as a new incarnation; the first attempt that fails for good throws. Once a member, a process whose slot was given
+    /// to another meanwhile does not join any more: it stops for good.
     func join() async throws(PostgresError) {
         let incarnation = Incarnation()
         let identity = self.host.identity
@@ -122,15 +129,25 @@ final class Membership: Sendable {
             queues: self.configuration.queueSelection.listed,
             leaseMilliseconds: self.configuration.lease.inMilliseconds
         )
+        let own = self.state.withLock { state in
+            state.lives = state.lives.suffix(Self.rememberedLives - 1) + [incarnation.text]
+            return state.hasJoined ? state.lives : nil
+        }
         let sentAt = ContinuousClock.now
-        let (serverEpoch, superseded) = try await self.database.join(member)
+        guard let (serverEpoch, superseded) = try await self.database.join(member, own: own) else {
+            let action = self.state.withLock { $0.machine.refused() }
+            return self.perform(action, because: "its slot belongs to another process")
+        }
         let isInTime = self.state.withLock { state in
+            state.hasJoined = true
             state.machine.joined(sentAt: sentAt, serverEpoch: serverEpoch)
             state.member = member
             state.holdsSession = false
             state.machine.sessionClosed()
             // An answer that took longer than the self-stop opens nothing; the loop joins once more.
-            return state.machine.tick(now: .now) == .none
+            guard state.machine.tick(now: .now) == .none else { return false }
+            self.host.renewed(selfStopAt: state.machine.selfStopAt)
+            return true
         }
         guard isInTime else { return }
         self.host.open(incarnation)
@@ -203,6 +220,7 @@ final class Membership: Sendable {
         let now = ContinuousClock.now
         let (action, mayJudgeLeases, mayJudgeSessions) = self.state.withLock { state in
             let action = state.machine.answered(report.answer, sentAt: sentAt, now: now)
+            self.host.renewed(selfStopAt: state.machine.selfStopAt)
             return (action, state.machine.mayJudgeLeases(now: now), state.machine.mayJudgeSessions(now: now))
         }
         self.perform(action, because: "the database says that this incarnation is over")

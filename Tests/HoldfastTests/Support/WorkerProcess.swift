@@ -95,6 +95,8 @@ final class WorkerProcess: @unchecked Sendable {
 
     var pid: Int32 { self.process.processIdentifier }
 
+    var isRunning: Bool { self.process.isRunning }
+
     /// Waits until the worker claims and runs work.
     func ready() async throws {
         for try await line in self.output.fileHandleForReading.lines() where line == "READY" { return }
