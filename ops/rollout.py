@@ -218,7 +218,7 @@ class Rollout:
         for fault in self.faults:
             say(f"  FAILED: {fault}")
         if not self.faults:
-            say("  PASSED: no work was lost or done twice, all of it ran in its own version, and every old version was retired")
+            say("  PASSED: no work was lost or done twice, none that was handed over ran in another version unasked, and every old one was retired")
         is_met = all(each["met"] for each in targets)
         return is_met, {
             "passed": not self.faults,
