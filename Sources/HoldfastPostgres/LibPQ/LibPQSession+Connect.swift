@@ -58,6 +58,7 @@ extension LibPQSession {
         try session.establish(until: deadline, configuration, string, interrupt: interrupt)
         PQsetErrorVerbosity(pointer, PQERRORS_DEFAULT)
         guard PQsetnonblocking(pointer, 1) == 0 else { throw session.connectionLost() }
+        if configuration.preparesStatements { try session.limitSilence(configuration.serverSilenceLimit) }
         return session
     }
 
@@ -68,11 +69,8 @@ extension LibPQSession {
         let parameters =
             [
                 // Before the connection string: defaults which it may overrule. They find a peer that fell silent.
-                ("fallback_application_name", configuration.applicationName),
-                ("keepalives_idle", "15"),
-                ("keepalives_interval", "5"),
-                ("keepalives_count", "3"),
-                ("tcp_user_timeout", "30000"),
+                ("fallback_application_name", configuration.applicationName)
+            ] + SilenceLimit(configuration.silenceLimit).clientOptions + [
                 ("dbname", configuration.connectionString),
                 // After it: what the decoding relies on.
                 ("client_encoding", "UTF8"),
@@ -122,6 +120,13 @@ extension LibPQSession {
             default: throw connectionFailed(string)
             }
         }
+    }
+
+    /// Tells the server. A server that refuses, because it is something else than Postgres, is none the worse for it.
+    private func limitSilence(_ limit: Duration) throws(PostgresError) {
+        guard var loss = run(script: SilenceLimit(limit).serverScript).loss else { return }
+        loss.code = .connectionFailed
+        throw loss
     }
 
     private func connectionFailed(_ string: ConnectionString) -> PostgresError {
