@@ -112,16 +112,18 @@ def tail(path, lines=15):
 
 
 class Database:
-    """One psql that is kept open on the private server `name`. Every answer is one line of JSON."""
+    """One psql that is kept open. Every answer is one line of JSON. `server` is the name of a private server, or the command
+    of a psql."""
 
     MARK = "--holdfast-answered--"
 
-    def __init__(self, name, errors):
+    def __init__(self, server, errors):
         self.errors = errors
         self.buffer = b""
         with open(errors, "wb") as sink:
             self.process = spawn(
-                postgres(name) + ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"],
+                (postgres(server) + ["psql"] if isinstance(server, str) else server)
+                + ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=sink,

@@ -67,16 +67,21 @@ class Pair:
         self.primary.start()
         return time.time()
 
-    def fail_over(self, mode="kill"):
-        """Ends the primary, and promotes the standby as soon as it is gone. `mode`: "kill", "immediate" or "fast"."""
+    def fail_over(self, mode="kill", outage=0):
+        """Ends the primary, and promotes the standby `outage` seconds after it is gone: so long a watchman takes to be sure.
+        `mode`: "kill", "immediate" or "fast"."""
         self.wait_until_synchronous()
         # The promoted server must not wait for a standby that is not there.
         self.standby.settings["synchronous_standby_names"] = ""
         self.standby.reload()
         self.primary.stop(mode)
         ended = time.time()
+        while time.time() < ended + outage:
+            signals.check()
+            time.sleep(0.05)
+        asked = time.time()
         promoted = self.promote()
-        return FailOver(ended, ended, promoted, self.standby.name, self.primary.name)
+        return FailOver(ended, asked, promoted, self.standby.name, self.primary.name)
 
     def promote(self):
         """Makes the standby the primary, whatever became of the old one. Returns when it took writes."""
