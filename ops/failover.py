@@ -10,34 +10,48 @@ import random
 import sys
 
 from acknowledgements import Acknowledgements, Enqueuer, Forgery
-from driver import Database, wait_for
+from driver import Database, Failure, wait_for
 from figures import at_least, load_average, spread, spread_lines, target, target_line
 from fleet import HEARTBEAT, Fleet, run_and_clean_up
 from load import Load
+from topology.network import Hosts, is_available
 from topology.standby import Pair
 
 MODES = ["kill", "immediate", "fast"]
+SILENT_MODES = ["cut"]
 
 # Work resumes within so many seconds of the promotion.
 LIMIT = 5.0
 
 
 class PairFleet(Fleet):
-    """A fleet whose Postgres is a primary with a synchronous standby."""
+    """A fleet whose Postgres is a primary with a synchronous standby; with `places` each process has a host of its own."""
 
     server_can_stay = False
+    hosts = None
     pair = None
+
+    def __init__(self, *arguments, places=(), **options):
+        super().__init__(*arguments, **options)
+        self.places = list(places)
 
     def clear_server(self):
         pass
 
     def start_server(self):
-        self.pair = Pair()
+        if self.places:
+            self.hosts = Hosts(["db1", "db2", *self.places])
+        self.pair = Pair(self.hosts)
         self.url = self.pair.url
 
     def destroy_server(self):
         if self.pair:
             self.pair.destroy()
+        if self.hosts:
+            self.hosts.destroy()
+
+    def place(self, name, words):
+        return self.hosts.command(name, words) if self.hosts else words
 
     def connect(self):
         self.database = Database(self.pair.primary.psql(), os.path.join(self.scratch, "psql.err"))
@@ -166,6 +180,7 @@ class Failover:
             "faults": self.faults,
             "failovers": len(self.rounds),
             "outage": self.options.outage,
+            "silent": self.options.silent,
             "executors": self.options.executors,
             "seconds": spreads,
             "rounds": self.rounds,
@@ -177,12 +192,16 @@ class Failover:
 
     def run(self):
         Forgery.check()
+        availability = is_available() if self.options.silent else True
+        if not availability:
+            raise Failure(f"no server can be cut off here: {availability.reason}", 4)
         self.fleet.set_up()
         self.fleet.start_members(self.options.executors)
         # As many workflows of 2 s each as keep every executor busy.
         with Enqueuer(self.fleet, lanes=self.options.executors, pause=0.3) as client:
+            modes = SILENT_MODES if self.options.silent else MODES
             for number in range(self.options.count):
-                self.fail_over(MODES[number % len(MODES)])
+                self.fail_over(modes[number % len(modes)])
             self.load.pause(2)
             self.faults += client.finish()
         self.load.finish()
@@ -197,6 +216,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="ops/failover", add_help=False, allow_abbrev=False)
     parser.add_argument("--count", type=at_least(1), default=5, metavar="N")
     parser.add_argument("--outage", type=at_least(0), default=0, metavar="SECONDS")
+    parser.add_argument("--silent", action="store_true")
     parser.add_argument("--executors", type=at_least(1), default=3, metavar="N")
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--logs", metavar="FOLDER")
@@ -206,7 +226,8 @@ def parse_arguments():
 
 def main():
     options = parse_arguments()
-    fleet = PairFleet("failover", logs=options.logs, is_quiet=options.json)
+    places = [f"executor-{number + 1}" for number in range(options.executors)] + ["client"] if options.silent else []
+    fleet = PairFleet("failover", logs=options.logs, is_quiet=options.json, places=places)
     return run_and_clean_up(fleet, lambda: Failover(fleet, options).run())
 
 

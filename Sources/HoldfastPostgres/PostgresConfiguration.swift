@@ -11,7 +11,8 @@ package struct PostgresConfiguration: Sendable {
     /// The name shown in `pg_stat_activity` unless the connection string gives one.
     package var applicationName: String
 
-    /// How long one host may take to accept, encrypt and authenticate before the next one is tried.
+    /// How long one host may take to accept, encrypt and authenticate before the next one is tried. `connect_timeout` in the
+    /// connection string wins.
     package var connectTimeout: Duration = .seconds(10)
 
     /// How long the server may be silent, so that not even its kernel answers, before the connection counts as lost here.

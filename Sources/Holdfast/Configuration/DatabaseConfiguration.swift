@@ -18,7 +18,8 @@ public struct DatabaseConfiguration: Sendable {
     public var ownSchema: String
     /// How many connections are opened at most. Default: 8.
     public var poolSize: Int
-    /// How long one host may take to accept a connection before the next one is tried. Default: 10 s.
+    /// How long one host may take to accept a connection before the next one is tried. Default: 10 s. `connect_timeout` in the
+    /// URL wins.
     public var connectTimeout: Duration = .seconds(10)
     /// How long the network may be silent before a connection counts as lost, on both of its ends.
     var silenceLimit: Duration = .seconds(10)

@@ -46,7 +46,7 @@ extension LibPQSession {
         logger: Logger,
         interrupt: Int32
     ) throws(PostgresError) -> LibPQSession {
-        let deadline = ContinuousClock.now + configuration.connectTimeout
+        let timeout = string.connectTimeout ?? configuration.connectTimeout
         guard let pointer = start(configuration, attempt) else {
             throw PostgresError(.connectionFailed, "out of memory")
         }
@@ -55,7 +55,7 @@ extension LibPQSession {
         notices.attach(to: pointer)
         // Verbose messages carry the SQLSTATE, which libpq offers no other way to learn when a login fails.
         PQsetErrorVerbosity(pointer, PQERRORS_VERBOSE)
-        try session.establish(until: deadline, configuration, string, interrupt: interrupt)
+        try session.establish(within: timeout, string, interrupt: interrupt)
         PQsetErrorVerbosity(pointer, PQERRORS_DEFAULT)
         guard PQsetnonblocking(pointer, 1) == 0 else { throw session.connectionLost() }
         if configuration.preparesStatements { try session.limitSilence(configuration.serverSilenceLimit) }
@@ -84,12 +84,12 @@ extension LibPQSession {
     }
 
     private func establish(
-        until deadline: ContinuousClock.Instant,
-        _ configuration: PostgresConfiguration,
+        within timeout: Duration,
         _ string: ConnectionString,
         interrupt: Int32
     ) throws(PostgresError) {
         guard !isBroken else { throw connectionFailed(string) }
+        let deadline = ContinuousClock.now + timeout
         var wanted = Int16(POLLOUT)
         while true {
             let left = deadline - .now
@@ -99,7 +99,7 @@ extension LibPQSession {
                 throw PostgresError(
                     .connectionFailed,
                     "connection to server at \"\(host)\", port \(port) failed: timeout expired"
-                        + " after \(configuration.connectTimeout)"
+                        + " after \(timeout)"
                 )
             }
             var descriptors = [
