@@ -112,18 +112,18 @@ def tail(path, lines=15):
 
 
 class Database:
-    """One psql that is kept open. Every answer is one line of JSON. `server` is the name of a private server, or the command
-    of a psql."""
+    """One psql that is kept open on the private server `name`, or as the command `name` opens it. Every answer is one line of
+    JSON."""
 
     MARK = "--holdfast-answered--"
 
-    def __init__(self, server, errors):
+    def __init__(self, name, errors):
         self.errors = errors
         self.buffer = b""
+        command = postgres(name) + ["psql", "-X", "-q", "-A", "-t"] if isinstance(name, str) else name
         with open(errors, "wb") as sink:
             self.process = spawn(
-                (postgres(server) + ["psql"] if isinstance(server, str) else server)
-                + ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"],
+                command + ["-v", "ON_ERROR_STOP=1"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=sink,

@@ -123,13 +123,13 @@ class Server:
 
     def psql(self, url=None):
         """The command of a psql on it, for `driver.Database`."""
-        return [os.path.join(binaries(), "psql"), url or self.socket_url]
+        return [os.path.join(binaries(), "psql"), url or self.socket_url, "-X", "-q", "-A", "-t"]
 
     def sql(self, text, database=DATABASE, limit=60):
         """Runs SQL and returns what psql prints; raises `Failure` when it fails."""
         url = self.socket_url.replace(f"/{DATABASE}?", f"/{database}?")
         done = subprocess.run(
-            self.psql(url) + ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", text],
+            self.psql(url) + ["-v", "ON_ERROR_STOP=1", "-c", text],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit, env=environment(), check=False,
         )
         if done.returncode:
