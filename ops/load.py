@@ -50,6 +50,15 @@ class Load:
         )
         self.enqueued = last
 
+    def burst(self, count, padding):
+        """Adds `count` workflows at once, with `padding` more bytes of input each."""
+        plan = quoted(json.dumps(dict(self.plan, padding="x" * padding)))
+        self.fleet.database.run(
+            f"""SELECT dbos.enqueue_workflow('load', 'work', ARRAY[{plan}::json], workflow_id => 'load-' || n)
+                  FROM generate_series({self.enqueued + 1}, {self.enqueued + count}) AS n"""
+        )
+        self.enqueued += count
+
     def until(self, condition, what, limit=PATIENCE):
         """Waits while the load goes on."""
 
@@ -88,7 +97,7 @@ class Load:
         with open(os.path.join(self.fleet.scratch, "effects")) as file:
             for line in file:
                 words = line.split()
-                if words[0] == "effect":
+                if words[0] == "effect" and words[1].startswith("load-"):
                     key = (words[1], words[2])
                     repeated += key in seen
                     seen.add(key)
@@ -96,7 +105,7 @@ class Load:
 
     def judge(self, signalled=()):
         """What became of the load, in numbers, and a sentence for each thing that is not as it should be. `signalled` are
-        the incarnations that may have been declared dead."""
+        the incarnations that may have been declared dead. A script may run other workflows beside the load."""
         steps = self.plan["steps"]
         may_be_dead = ", ".join(quoted(each) for each in signalled) or "''"
         counts = self.fleet.database.value(
@@ -104,11 +113,12 @@ class Load:
             SELECT jsonb_build_object(
               'workflows', (SELECT count(*) FROM dbos.workflow_status WHERE name = 'load'),
               'succeeded', (SELECT count(*) FROM dbos.workflow_status WHERE name = 'load' AND status = 'SUCCESS'),
-              'settled', (SELECT count(*) FROM holdfast_audit.ownership WHERE event = 'settled'),
+              'settled', (SELECT count(*) FROM holdfast_audit.ownership
+                           WHERE event = 'settled' AND workflow_uuid LIKE 'load-%'),
               'settled_workflows', (SELECT count(DISTINCT workflow_uuid) FROM holdfast_audit.ownership
-                                     WHERE event = 'settled'),
+                                     WHERE event = 'settled' AND workflow_uuid LIKE 'load-%'),
               'complete', (SELECT count(*) FROM (
-                 SELECT workflow_uuid FROM dbos.operation_outputs GROUP BY 1
+                 SELECT workflow_uuid FROM dbos.operation_outputs WHERE workflow_uuid LIKE 'load-%' GROUP BY 1
                  HAVING count(*) = {steps} AND count(DISTINCT function_id) = {steps}) c),
               'checkpoints', (SELECT count(*) FROM dbos.operation_outputs),
               'audited', (SELECT count(*) FROM dbos.operation_outputs o WHERE EXISTS (
