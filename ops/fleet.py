@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the Holdfast project authors
 
-"""Executor processes of the tests around a private Postgres, for scripts that load them. Standard library only."""
+"""Executor processes of the tests around a private Postgres, for scripts that load them. Standard library only.
+
+Another database, or another place for the processes, is a subclass of `Fleet` with methods of its own under "The server"
+and "Places".
+"""
 
 import fcntl
 import json
@@ -38,6 +42,9 @@ class Member:
 class Fleet:
     """The members and their Postgres. `name` is the script's, the server's and the application's."""
 
+    # Whether HOLDFAST_KEEP_POSTGRES can leave the server running.
+    server_can_stay = True
+
     def __init__(self, name, logs=None, is_quiet=False, configuration="debug"):
         self.name = name
         self.logs = os.path.realpath(logs) if logs else None
@@ -65,7 +72,7 @@ class Fleet:
             raise Failure("there is no swift here: see https://www.swift.org/install", 3)
         self.call([os.path.join(REPOSITORY, "ops", "setup"), "build", "postgres"], 1800, "ops/setup")
         self.uses_server = True
-        self.call(postgres(self.name) + ["destroy"], 120, "ops/postgres destroy")
+        self.clear_server()
         for product in products:
             self.build(product)
         self.start_server()
@@ -122,6 +129,10 @@ class Fleet:
 
     # MARK: The server
 
+    def clear_server(self):
+        """Removes what an earlier run left."""
+        self.call(postgres(self.name) + ["destroy"], 120, "ops/postgres destroy")
+
     def start_server(self):
         output = os.path.join(self.scratch, "postgres.out")
         with open(output, "wb") as sink, open(output + ".err", "wb") as errors:
@@ -138,6 +149,9 @@ class Fleet:
     def stop_server(self):
         self.call(postgres(self.name) + ["stop"], 180, "ops/postgres stop")
 
+    def destroy_server(self):
+        spawn(postgres(self.name) + ["destroy"], stdout=subprocess.DEVNULL).wait(180)
+
     def connect(self):
         self.database = Database(self.name, os.path.join(self.scratch, "psql.err"))
 
@@ -149,6 +163,12 @@ class Fleet:
             self.database.close()
             return False
 
+    # MARK: Places
+
+    def place(self, name, words):
+        """The command that runs `words` where the member `name` is to be."""
+        return words
+
     # MARK: Members
 
     def start_member(self, name=None, version="v1", url=None, before=(), **arguments):
@@ -158,7 +178,7 @@ class Fleet:
         name = name or f"executor-{len(self.members) + 1}"
         log = os.path.join(self.logs or self.scratch, name + ".log")
         defaults = {
-            "url": url or f"{self.url}?application_name={name}", "schema": "dbos", "ownSchema": "holdfast",
+            "url": url or named(self.url, name), "schema": "dbos", "ownSchema": "holdfast",
             "application": self.name, "version": version, "executorID": name, "folder": self.scratch,
             "heartbeatMilliseconds": int(HEARTBEAT * 1000), "selfStopMilliseconds": int(SELF_STOP * 1000),
             "leaseMilliseconds": int(LEASE * 1000), "graceMilliseconds": int(GRACE * 1000), "concurrency": 256,
@@ -166,7 +186,7 @@ class Fleet:
         }
         with open(log, "wb") as sink:
             process = spawn(
-                [*before, self.program("TestWorker"), json.dumps({**defaults, **arguments})],
+                self.place(name, [*before, self.program("TestWorker"), json.dumps({**defaults, **arguments})]),
                 dies_with_us=True, stdout=sink, stderr=sink, cwd="/",
             )
         self.members.append(Member(name, version, process, log))
@@ -241,16 +261,21 @@ class Fleet:
         if self.database:
             self.database.close()
         if self.uses_server:
-            if os.environ.get("HOLDFAST_KEEP_POSTGRES") == "1" and self.url:
+            if self.server_can_stay and os.environ.get("HOLDFAST_KEEP_POSTGRES") == "1" and self.url:
                 self.say(f"left running: {self.url}")
             else:
-                spawn(postgres(self.name) + ["destroy"], stdout=subprocess.DEVNULL).wait(180)
+                self.destroy_server()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def names(members):
     """Their names, for an SQL list that may be empty."""
     return ", ".join(quoted(each.name) for each in members) or "NULL"
+
+
+def named(url, name):
+    """The URL under which a member's connections carry its name."""
+    return f"{url}{'&' if '?' in url else '?'}application_name={name}"
 
 
 def run_and_clean_up(fleet, script):

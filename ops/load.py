@@ -60,6 +60,15 @@ class Load:
             # On its own and after the commit, as the client does.
             self.fleet.database.run("SELECT pg_notify('holdfast_work:holdfast', 'work')")
 
+    def burst(self, count, padding):
+        """Adds `count` workflows at once, with `padding` more bytes of input each."""
+        plan = quoted(json.dumps(dict(self.plan, padding="x" * padding)))
+        self.fleet.database.run(
+            f"""SELECT dbos.enqueue_workflow('load', 'work', ARRAY[{plan}::json], workflow_id => 'load-' || n)
+                  FROM generate_series({self.enqueued + 1}, {self.enqueued + count}) AS n"""
+        )
+        self.enqueued += count
+
     def until(self, condition, what, limit=PATIENCE):
         """Waits while the load goes on."""
 
@@ -105,17 +114,18 @@ class Load:
         seen, repeated, again = set(), 0, 0
         with open(os.path.join(self.fleet.scratch, "effects")) as file:
             for line in file:
-                what, workflow, step, _, at = line.split()
-                if what == "effect":
+                what, workflow, *rest = line.split()
+                if what == "effect" and workflow.startswith("load-"):
+                    step, at = rest[0], rest[-1]
                     key = f"{workflow} {step}"
                     repeated += key in seen
-                    again += float(at) > completed.get(key, math.inf)
+                    again += int(at) / 1000 > completed.get(key, math.inf)
                     seen.add(key)
         return len(seen), repeated, again
 
     def judge(self, signalled=()):
         """What became of the load, in numbers, and a sentence for each thing that is not as it should be. `signalled` are
-        the incarnations that may have been declared dead."""
+        the incarnations that may have been declared dead. A script may run other workflows beside the load."""
         steps = self.plan["steps"]
         may_be_dead = ", ".join(quoted(each) for each in signalled) or "''"
         counts = self.fleet.database.value(
@@ -123,11 +133,12 @@ class Load:
             SELECT jsonb_build_object(
               'workflows', (SELECT count(*) FROM dbos.workflow_status WHERE name = 'load'),
               'succeeded', (SELECT count(*) FROM dbos.workflow_status WHERE name = 'load' AND status = 'SUCCESS'),
-              'settled', (SELECT count(*) FROM holdfast_audit.ownership WHERE event = 'settled'),
+              'settled', (SELECT count(*) FROM holdfast_audit.ownership
+                           WHERE event = 'settled' AND workflow_uuid LIKE 'load-%'),
               'settled_workflows', (SELECT count(DISTINCT workflow_uuid) FROM holdfast_audit.ownership
-                                     WHERE event = 'settled'),
+                                     WHERE event = 'settled' AND workflow_uuid LIKE 'load-%'),
               'complete', (SELECT count(*) FROM (
-                 SELECT workflow_uuid FROM dbos.operation_outputs GROUP BY 1
+                 SELECT workflow_uuid FROM dbos.operation_outputs WHERE workflow_uuid LIKE 'load-%' GROUP BY 1
                  HAVING count(*) = {steps} AND count(DISTINCT function_id) = {steps}) c),
               'checkpoints', (SELECT count(*) FROM dbos.operation_outputs),
               'audited', (SELECT count(*) FROM dbos.operation_outputs o WHERE EXISTS (

@@ -7,7 +7,7 @@ import Logging
 import ServiceLifecycle
 import UnixSignals
 
-/// An executor process for tests to kill, freeze and restart. Arguments: a JSON object, see `Arguments`.
+/// An executor process for tests to kill, freeze and restart, or with `enqueuing` a client. Arguments: a JSON object.
 @main
 struct TestWorker {
     struct Arguments: Codable {
@@ -30,6 +30,9 @@ struct TestWorker {
         var processName: String?
         /// More queues, with their limits.
         var queues: [String: Int]?
+        var isPooled: Bool?
+        var directURL: String?
+        var enqueuing: Enqueuer.Plan?
     }
 
     static func main() async throws {
@@ -37,13 +40,23 @@ struct TestWorker {
         let arguments = try JSONDecoder().decode(Arguments.self, from: Data(CommandLine.arguments[1].utf8))
         var logger = Logger(label: "test-worker")
         logger.logLevel = arguments.logLevel ?? .info
+        let database = DatabaseConfiguration(
+            url: arguments.url,
+            directURL: arguments.directURL,
+            isPooled: arguments.isPooled ?? false,
+            schema: arguments.schema,
+            ownSchema: arguments.ownSchema
+        )
+        let effects = Effects(folder: arguments.folder, executorID: arguments.executorID)
+        if let plan = arguments.enqueuing {
+            let client = try HoldfastClient(database: database, applicationName: arguments.application, logger: logger)
+            let enqueuer = Enqueuer(plan: plan, client: client, effects: effects)
+            let group = ServiceGroup(services: [enqueuer], gracefulShutdownSignals: [.sigterm], logger: logger)
+            return try await group.run()
+        }
         var configuration = HoldfastExecutor.Configuration(
             applicationName: arguments.application,
-            database: DatabaseConfiguration(
-                url: arguments.url,
-                schema: arguments.schema,
-                ownSchema: arguments.ownSchema
-            )
+            database: database
         )
         configuration.applicationVersion = arguments.version
         configuration.executorID = ExecutorID(arguments.executorID)
@@ -53,7 +66,7 @@ struct TestWorker {
         configuration.lease = .milliseconds(arguments.leaseMilliseconds)
         configuration.shutdownGracePeriod = .milliseconds(arguments.graceMilliseconds)
         configuration.quarantineAfter = arguments.quarantineAfter
-        var registry = try Effects(folder: arguments.folder, executorID: arguments.executorID).registry()
+        var registry = try effects.registry()
         if let name = arguments.processName {
             let log = try EffectLog(path: "\(arguments.folder)/\(name).effects")
             try ChaosWorkflows(log: log).register(in: &registry)

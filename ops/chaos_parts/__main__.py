@@ -15,6 +15,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 import evidence as evidences
+import mutants
 from driver import Failure, Interrupted, signals
 from figures import at_least
 from report import Report
@@ -32,6 +33,7 @@ def parse_arguments():
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--check", metavar="FOLDER")
     parser.add_argument("--self-test", action="store_true")
+    parser.add_argument("--mutant", choices=sorted(mutants.MUTANTS))
     options = parser.parse_args()
     if options.minutes < 0.5:
         parser.error("--minutes must be at least 0.5")
@@ -82,8 +84,25 @@ def run(options):
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def run_mutant(options):
+    """The same run, by a copy of these sources with a guard taken out. It must fail."""
+    folder = mutants.make(options.mutant)
+    words = ["--seed", str(options.seed), "--minutes", str(options.minutes), "--executors", str(options.executors)]
+    words += ["--json"] if options.json else []
+    words += ["--evidence", os.path.realpath(options.evidence)] if options.evidence else []
+    print(f"ops/chaos: a mutant in {folder}", file=sys.stderr)
+    program = os.path.join(folder, "ops", "chaos")
+    os.execv(program, [program, *words])
+
+
 def main():
     options = parse_arguments()
+    if options.mutant:
+        try:
+            return run_mutant(options)
+        except Failure as failure:
+            print(f"ops/chaos: {failure}", file=sys.stderr)
+            return failure.code
     if options.self_test:
         suite = unittest.defaultTestLoader.discover(os.path.dirname(os.path.realpath(__file__)))
         return 0 if unittest.TextTestRunner().run(suite).wasSuccessful() else 1

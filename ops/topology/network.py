@@ -45,13 +45,18 @@ class Hosts:
 
     A host is a network namespace: programs started in it (`command`) see its address and nothing else of the machine's
     networks, while they share its files, clock and processes. What listens there is reachable from these hosts only.
+
+    `rate`, such as "100mbit", is how much each host sends a second at most. Without it all arrives at once, and a cut hardly
+    ever falls between two packets of one message. Where the kernel cannot limit it, `is_limited` stays false.
     """
 
     subnet = "10.77.0.0/24"
 
-    def __init__(self, names):
+    def __init__(self, names, rate=None):
         runs.sweep()
         self.names = list(names)
+        self.rate = rate
+        self.is_limited = False
         self.switch = runs.unique_name("switch")
         self.namespaces = {name: runs.unique_name(name) for name in self.names}
         try:
@@ -100,6 +105,12 @@ class Hosts:
                     # 3 s the kernel calls its neighbours unreachable. Across a router nobody would tell it.
                     self._ip("-n", inside, "neighbour", "add", self.address(neighbour), "lladdr", self._hardware(other),
                              "dev", "eth0", "nud", "permanent")
+        self.is_limited = bool(self.rate) and all(self._limit(name) for name in self.names)
+
+    def _limit(self, name):
+        words = ["ip", "netns", "exec", self.namespaces[name], "tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate",
+                 self.rate, "burst", "32kb", "latency", "400ms"]
+        return subprocess.run(words, stderr=subprocess.DEVNULL, timeout=60, check=False).returncode == 0
 
     def _set_port(self, host, state):
         number = self.names.index(host) + 1

@@ -30,12 +30,13 @@ class Pair:
     it on disk, so that what was acknowledged survives the primary. `url` names both, and leads to whichever takes
     writes:
 
-        postgresql://postgres@127.0.0.1:20001,127.0.0.1:20002/holdfast?target_session_attrs=read-write
+        postgresql://postgres@127.0.0.1:20001,127.0.0.1:20002/holdfast?target_session_attrs=read-write&connect_timeout=2
 
-    docs/postgres.md says what else such a URL should say. Nothing here watches the primary: `fail_over` is the watchman.
+    docs/postgres.md says why. Nothing here watches the primary: `fail_over` is the watchman.
     """
 
     def __init__(self, hosts=None, on=("db1", "db2"), settings=None):
+        self.hosts = hosts
         self.folder = runs.make_folder("pair")
         self.servers = [
             Server(name, hosts, host if hosts else None, self.folder, settings)
@@ -54,7 +55,7 @@ class Pair:
     def url(self):
         """For clients: both servers, and the wish for the one that takes writes."""
         places = ",".join(f"{each.address}:{each.port}" for each in self.servers)
-        return f"postgresql://postgres@{places}/{DATABASE}?target_session_attrs=read-write&connect_timeout=5"
+        return f"postgresql://postgres@{places}/{DATABASE}?target_session_attrs=read-write&connect_timeout=2"
 
     @property
     def primary_url(self):
@@ -67,16 +68,24 @@ class Pair:
         self.primary.start()
         return time.time()
 
-    def fail_over(self, mode="kill"):
-        """Ends the primary, and promotes the standby as soon as it is gone. `mode`: "kill", "immediate" or "fast"."""
+    def fail_over(self, mode="kill", outage=0):
+        """Ends the primary, and promotes the standby `outage` seconds after it is gone: so long a watchman takes to be sure.
+        `mode`: "kill", "immediate" or "fast"; or, on hosts of a network, "cut": the primary lives on, where nobody hears it."""
         self.wait_until_synchronous()
         # The promoted server must not wait for a standby that is not there.
         self.standby.settings["synchronous_standby_names"] = ""
         self.standby.reload()
-        self.primary.stop(mode)
+        if mode == "cut":
+            self.hosts.cut(self.primary.host)
+        else:
+            self.primary.stop(mode)
         ended = time.time()
+        while time.time() < ended + outage:
+            signals.check()
+            time.sleep(0.05)
+        asked = time.time()
         promoted = self.promote()
-        return FailOver(ended, ended, promoted, self.standby.name, self.primary.name)
+        return FailOver(ended, asked, promoted, self.standby.name, self.primary.name)
 
     def promote(self):
         """Makes the standby the primary, whatever became of the old one. Returns when it took writes."""
@@ -99,6 +108,8 @@ class Pair:
     def rebuild(self):
         """Makes the old primary a synchronous standby of the new one, from a fresh copy."""
         self.standby.stop("immediate")
+        if self.hosts:
+            self.hosts.mend(self.standby.host)
         self._follow()
 
     def is_synchronous(self):

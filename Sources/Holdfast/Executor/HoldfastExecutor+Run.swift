@@ -43,10 +43,14 @@ extension HoldfastExecutor {
             self.life.ready()
             await self.untilStopped()
             await self.drain()
+            // Still a member, with its lease session: else peers would take a slow end for a death. A task of its own,
+            // because this one may be cancelled; it is awaited right here.
+            self.membership.beginLeave()
+            await Task { await self.leave() }.value
             group.cancelAll()
         }
-        // A task of its own, because this one may be cancelled; it is awaited right here.
-        await Task { await self.leave() }.value
+        await Task { await self.core.close() }.value
+        self.logger.info("stopped")
         if self.life.isReplaced {
             throw HoldfastError(
                 .notRunning,
@@ -207,7 +211,5 @@ extension HoldfastExecutor {
         } catch {
             self.logger.warning("left without saying so; peers will notice", metadata: ["error": "\(error)"])
         }
-        await self.core.close()
-        self.logger.info("stopped")
     }
 }

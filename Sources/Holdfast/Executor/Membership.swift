@@ -34,6 +34,8 @@ final class Membership: Sendable {
         var member: Member?
         var holdsSession = false
         var isDraining = false
+        /// It is about to end its membership itself: it renews its lease until then, and joins no more.
+        var isLeaving = false
         /// What this process has joined as; also what it may have joined as, because an answer can be lost.
         var lives: [String] = []
         var hasJoined = false
@@ -95,6 +97,9 @@ final class Membership: Sendable {
         self.wake.wake()
     }
 
+    /// What renewals say of this executor counts no more: it may be that it has left.
+    func beginLeave() { self.state.withLock { $0.isLeaving = true } }
+
     /// Looks at the peers again at once, because some of them were just found dead.
     func lookAgain() { self.wake.wake() }
 
@@ -150,6 +155,10 @@ final class Membership: Sendable {
             return true
         }
         guard isInTime else { return }
+        if self.state.withLock({ $0.isLeaving }) {
+            // The shutdown found no member that could leave.
+            return try await self.database.leave(incarnation, executorID: member.executorID)
+        }
         self.host.open(incarnation)
         self.clockWake.wake()
         self.logger.info(
@@ -161,7 +170,7 @@ final class Membership: Sendable {
 
     private func joinAgain() async {
         var attempt = 0
-        while !Task.isCancelled {
+        while !Task.isCancelled, !self.state.withLock({ $0.isLeaving }) {
             do throws(PostgresError) {
                 try await self.join()
                 await self.takeSessionLock()
@@ -180,6 +189,7 @@ final class Membership: Sendable {
         while !Task.isCancelled {
             if self.state.withLock({ $0.machine.isReplaced }) { return }
             guard let member = self.member else {
+                if self.state.withLock({ $0.isLeaving }) { return }
                 await self.joinAgain()
                 continue
             }
@@ -217,6 +227,7 @@ final class Membership: Sendable {
     }
 
     private func handle(_ report: RenewalReport, sentAt: ContinuousClock.Instant) {
+        guard !self.state.withLock({ $0.isLeaving }) else { return }
         let now = ContinuousClock.now
         let (action, mayJudgeLeases, mayJudgeSessions) = self.state.withLock { state in
             let action = state.machine.answered(report.answer, sentAt: sentAt, now: now)

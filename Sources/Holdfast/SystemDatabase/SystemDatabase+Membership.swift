@@ -197,8 +197,9 @@ extension SystemDatabase {
 
     /// Declares suspects dead. The statement looks again itself: who has renewed or reconnected meanwhile lives on.
     ///
-    /// `FOR UPDATE` waits for claims of the suspects that are under way, so that the reclaim that follows sees what they
-    /// claimed.
+    /// A suspect whose row is locked is left for the next look: one of its claims is under way, which the reclaim would not see, or
+    /// it is renewing its lease. Waiting would be wrong, because a transaction whose client was cut off may hold the lock for
+    /// long, and other suspects would wait with it.
     func declareDead(
         _ incarnations: [String],
         by executorID: String,
@@ -215,7 +216,7 @@ extension SystemDatabase {
                  WHERE incarnation = ANY(ARRAY(
                      SELECT incarnation FROM \(self.names.holdfast).executors
                       WHERE incarnation = ANY($1::text[]) AND state IN ('active', 'draining')
-                      ORDER BY incarnation FOR UPDATE))
+                      ORDER BY incarnation FOR UPDATE SKIP LOCKED))
                    AND state IN ('active', 'draining')
                    AND (($3 AND lease_expires_at < clock_timestamp())
                         OR CASE WHEN $4 AND session_server_epoch = pg_postmaster_start_time()
