@@ -5,16 +5,17 @@ import Synchronization
 
 /// The life of one executor's `run()`.
 ///
-/// States: *new* → *starting* → *ready* → *ended*. `run()` may be called once. Whoever waits to be told that it is ready is
-/// also told when it ends before.
+/// States: *new* → *starting* → *ready* → *stopping* → *ended*, the middle ones may be left out. `run()` may be called once.
+/// Whoever waits to be told that it is ready is also told when it ends before.
 final class ExecutorLife: Sendable {
-    private enum Phase { case new, starting, ready, ended }
+    private enum Phase { case new, starting, ready, stopping, ended }
 
     private struct State {
         var phase: Phase = .new
         var isReplaced = false
         var isDrainRequested = false
         var waiters: [CheckedContinuation<Bool, Never>] = []
+        var onChange: (@Sendable () -> Void)?
     }
 
     private let state = Mutex(State())
@@ -34,7 +35,24 @@ final class ExecutorLife: Sendable {
 
     func ready() { self.move(to: .ready) }
 
+    /// It was told to stop, or must.
+    func stopping() { self.move(to: .stopping) }
+
     func end() { self.move(to: .ended) }
+
+    /// Sets what is called when the phase or a drain changes what is to be said of this executor.
+    func whenChanged(_ action: @escaping @Sendable () -> Void) { self.state.withLock { $0.onChange = action } }
+
+    var phase: HoldfastExecutor.Health.Phase {
+        self.state.withLock { state in
+            switch state.phase {
+            case .new, .starting: .starting
+            case .ready: state.isDrainRequested ? .drained : .serving
+            case .stopping: .stopping
+            case .ended: .ended
+            }
+        }
+    }
 
     func replaced() {
         self.state.withLock { $0.isReplaced = true }
@@ -43,8 +61,12 @@ final class ExecutorLife: Sendable {
 
     /// An operator wants the executor drained; it stays a member, so that one sees when it is idle.
     func requestDrain() {
-        self.state.withLock { $0.isDrainRequested = true }
+        let onChange = self.state.withLock { state in
+            state.isDrainRequested = true
+            return state.onChange
+        }
         self.drain.wake()
+        onChange?()
     }
 
     var isReplaced: Bool { self.state.withLock { $0.isReplaced } }
@@ -54,7 +76,7 @@ final class ExecutorLife: Sendable {
         await withCheckedContinuation { waiter in
             let answer: Bool? = self.state.withLock { state in
                 switch state.phase {
-                case .ready: return true
+                case .ready, .stopping: return true
                 case .ended: return false
                 case .new, .starting:
                     state.waiters.append(waiter)
@@ -66,11 +88,12 @@ final class ExecutorLife: Sendable {
     }
 
     private func move(to phase: Phase) {
-        let waiters = self.state.withLock { state in
+        let (waiters, onChange) = self.state.withLock { state in
             state.phase = phase
             defer { state.waiters = [] }
-            return state.waiters
+            return (state.waiters, state.onChange)
         }
         for waiter in waiters { waiter.resume(returning: phase == .ready) }
+        onChange?()
     }
 }

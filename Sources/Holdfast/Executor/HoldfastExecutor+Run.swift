@@ -40,6 +40,7 @@ extension HoldfastExecutor {
             group.addTask { await self.replayChecker.run() }
             self.life.ready()
             await self.untilStopped()
+            self.life.stopping()
             await self.drain()
             group.cancelAll()
         }

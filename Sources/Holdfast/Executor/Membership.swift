@@ -34,6 +34,7 @@ final class Membership: Sendable {
         var member: Member?
         var holdsSession = false
         var isDraining = false
+        var renewedAt: ContinuousClock.Instant?
     }
 
     private let configuration: HoldfastExecutor.Configuration
@@ -75,6 +76,11 @@ final class Membership: Sendable {
 
     /// The present life of this process in the fleet.
     var member: Member? { self.state.withLock { $0.machine.isMember ? $0.member : nil } }
+
+    /// Whether this process may own work, and when the last successful renewal was sent.
+    var standing: (holdsLease: Bool, renewedAt: ContinuousClock.Instant?) {
+        self.state.withLock { ($0.machine.isMember, $0.renewedAt) }
+    }
 
     /// What this executor may call a death at this moment.
     func judgement() -> (leases: Bool, sessions: Bool) {
@@ -127,6 +133,7 @@ final class Membership: Sendable {
         let isInTime = self.state.withLock { state in
             state.machine.joined(sentAt: sentAt, serverEpoch: serverEpoch)
             state.member = member
+            state.renewedAt = sentAt
             state.holdsSession = false
             state.machine.sessionClosed()
             // An answer that took longer than the self-stop opens nothing; the loop joins once more.
@@ -180,7 +187,8 @@ final class Membership: Sendable {
 
     private func renewOnce(_ member: Member) async throws(PostgresError) -> RenewalReport {
         let (isDraining, holdsSession) = self.state.withLock { ($0.isDraining, $0.holdsSession) }
-        let running = self.host.running.count
+        // What holds a slot: a workflow that sleeps or awaits a child must not make the executor look full.
+        let running = self.host.running.counts().active
         if holdsSession, let session = self.session {
             do throws(PostgresError) {
                 let query = self.database.renewQuery(
@@ -203,6 +211,7 @@ final class Membership: Sendable {
         let now = ContinuousClock.now
         let (action, mayJudgeLeases, mayJudgeSessions) = self.state.withLock { state in
             let action = state.machine.answered(report.answer, sentAt: sentAt, now: now)
+            if case .renewed = report.answer { state.renewedAt = sentAt }
             return (action, state.machine.mayJudgeLeases(now: now), state.machine.mayJudgeSessions(now: now))
         }
         self.perform(action, because: "the database says that this incarnation is over")
