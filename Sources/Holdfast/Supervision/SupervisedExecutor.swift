@@ -7,7 +7,7 @@ public import ServiceLifecycle
 /// An executor that tells whoever supervises its process how it is, so that a process that is stuck is restarted.
 ///
 /// ```swift
-/// let service = SupervisedExecutor(executor, reportingTo: .systemd, .folder("/run/shop"), logger: logger)
+/// let service = SupervisedExecutor(executor, reportingTo: [.systemd, .folder("/run/shop")], logger: logger)
 /// try await ServiceGroup(services: [service], gracefulShutdownSignals: [.sigterm], logger: logger).run()
 /// ```
 ///
@@ -19,7 +19,7 @@ public struct SupervisedExecutor: Service {
     private let logger: Logger
 
     /// Supervises `executor`, which must not be run elsewhere.
-    public init(_ executor: HoldfastExecutor, reportingTo supervisors: Supervisor..., logger: Logger) {
+    public init(_ executor: HoldfastExecutor, reportingTo supervisors: [Supervisor], logger: Logger) {
         self.executor = executor
         self.supervisors = supervisors
         self.logger = logger

@@ -16,7 +16,7 @@ struct SupervisedExecutorTests {
         _ supervisor: Supervisor,
         _ body: @Sendable (ServiceGroup) async throws -> Void
     ) async throws {
-        let service = SupervisedExecutor(executor, reportingTo: supervisor, logger: TestDatabase.logger)
+        let service = SupervisedExecutor(executor, reportingTo: [supervisor], logger: TestDatabase.logger)
         let group = ServiceGroup(
             configuration: .init(
                 services: [.init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)],
