@@ -39,7 +39,17 @@ for device in null zero full random urandom tty; do touch "$1/dev/$device"; moun
 ln -s /proc/self/fd "$1/dev/fd"
 mount -t tmpfs -o mode=755 tmpfs "$1/run"
 mkdir -p "$1/sys"
-mount --rbind /sys "$1/sys"
+mount --bind /sys "$1/sys" && mount -o remount,bind,ro "$1/sys"
+# Its own part of each hierarchy of cgroups. A systemd that saw all of them would take them for its own.
+if [ -e /sys/fs/cgroup/cgroup.procs ]; then
+    mount --bind "/sys/fs/cgroup/$2" "$1/sys/fs/cgroup"
+else
+    mount -t tmpfs -o mode=755 tmpfs "$1/sys/fs/cgroup"
+    for path in /sys/fs/cgroup/*/"$2"; do
+        hierarchy="$1/sys/fs/cgroup/$(basename "$(dirname "$path")")"
+        mkdir "$hierarchy" && mount --bind "$path" "$hierarchy"
+    done
+fi
 cd "$1"
 pivot_root . mnt
 umount -l /mnt
@@ -59,18 +69,22 @@ def rehearse(image, scratch, database):
         quietly=True,
     )
     install(root, database)
-    process = subprocess.Popen(
-        [
-            "unshare", "--pid", "--mount", "--cgroup", "--ipc", "--uts", "--fork", "--kill-child",
-            "/bin/sh", "-c", BOOT, "sh", root,
-        ],
-        stdin=subprocess.DEVNULL,
-    )
-    try:
-        Machine(process).rehearse()
-    finally:
-        process.kill()
-        process.wait()
+    with ControlGroups() as groups:
+        # It enters the groups first, so that they are the root of what the namespace sees.
+        script = 'n=$1; shift; while [ $n -gt 0 ]; do echo $$ >"$1"; shift; n=$((n - 1)); done; exec "$@"'
+        unshare = ["unshare", "--pid", "--mount", "--cgroup", "--ipc", "--uts", "--fork", "--kill-child"]
+        process = subprocess.Popen(
+            [
+                "/bin/sh", "-ec", script, "sh", str(len(groups.files())), *groups.files(),
+                *unshare, "/bin/sh", "-c", BOOT, "sh", root, groups.name,
+            ],
+            stdin=subprocess.DEVNULL,
+        )
+        try:
+            Machine(process).rehearse()
+        finally:
+            process.kill()
+            process.wait()
 
 
 def install(root, database):
@@ -91,6 +105,37 @@ def install(root, database):
     os.makedirs(f"{etc}/holdfast-executor@.service.d")
     with open(f"{etc}/holdfast-executor@.service.d/hurry.conf", "w", encoding="utf-8") as file:
         file.write("[Service]\nWatchdogSec=4\nRestartSec=1\n")
+
+
+class ControlGroups:
+    """A group in each hierarchy, removed at the end with what systemd made in it."""
+
+    def __init__(self):
+        self.name = f"holdfast-check-deploy-{os.getpid()}"
+        top = "/sys/fs/cgroup"
+        whole = os.path.exists(f"{top}/cgroup.procs")
+        hierarchies = [top] if whole else [f"{top}/{name}" for name in os.listdir(top)]
+        self.paths = [f"{each}/{self.name}" for each in hierarchies if os.path.exists(f"{each}/cgroup.procs")]
+
+    def files(self):
+        # A group for sets of CPUs takes no process before it has some; there systemd makes no use of it.
+        return [f"{path}/cgroup.procs" for path in self.paths if "cpuset" not in path]
+
+    def __enter__(self):
+        for path in self.paths:
+            os.mkdir(path)
+        return self
+
+    def __exit__(self, *_):
+        end = time.monotonic() + LIMIT
+        for path in self.paths:
+            for folder, _, _ in os.walk(path, topdown=False):
+                while time.monotonic() < end:
+                    try:
+                        os.rmdir(folder)
+                        break
+                    except OSError:
+                        time.sleep(0.1)  # its processes were killed with the namespace, and are on their way out
 
 
 class Machine:
