@@ -42,6 +42,7 @@ extension HoldfastExecutor {
             group.addTask { await self.replayChecker.run() }
             self.life.ready()
             await self.untilStopped()
+            self.life.stopping()
             await self.drain()
             // Still a member, with its lease session: else peers would take a slow end for a death. A task of its own,
             // because this one may be cancelled; it is awaited right here.

@@ -4,6 +4,7 @@
 import HoldfastCore
 import HoldfastPostgres
 import Logging
+import Synchronization
 
 /// The background jobs of one second: due delays and deadlines, the list of queues, and what no longer belongs to us.
 final class Housekeeper: Sendable {
@@ -22,6 +23,10 @@ final class Housekeeper: Sendable {
     private let catalog: QueueCatalog
     private let onWork: @Sendable () -> Void
     private let logger: Logger
+    private let lastAnswer = Mutex<ContinuousClock.Instant?>(nil)
+
+    /// When the database last answered.
+    var answeredAt: ContinuousClock.Instant? { self.lastAnswer.withLock { $0 } }
 
     init(host: ExecutionHost, catalog: QueueCatalog, onWork: @escaping @Sendable () -> Void) {
         self.host = host
@@ -55,6 +60,7 @@ final class Housekeeper: Sendable {
                     }
                     try await self.sweep(key)
                 }
+                self.lastAnswer.withLock { $0 = .now }
             } catch {
                 self.logger.warning("housekeeping failed; trying again", metadata: ["error": "\(error)"])
             }

@@ -39,6 +39,7 @@ final class Membership: Sendable {
         /// What this process has joined as; also what it may have joined as, because an answer can be lost.
         var lives: [String] = []
         var hasJoined = false
+        var renewedAt: ContinuousClock.Instant?
     }
 
     /// So many of its own lives a process remembers.
@@ -83,6 +84,11 @@ final class Membership: Sendable {
 
     /// The present life of this process in the fleet.
     var member: Member? { self.state.withLock { $0.machine.isMember ? $0.member : nil } }
+
+    /// Whether this process may own work, and when the last successful renewal was sent.
+    var standing: (holdsLease: Bool, renewedAt: ContinuousClock.Instant?) {
+        self.state.withLock { ($0.machine.isMember, $0.renewedAt) }
+    }
 
     /// What this executor may call a death at this moment.
     func judgement() -> (leases: Bool, sessions: Bool) {
@@ -147,6 +153,7 @@ final class Membership: Sendable {
             state.hasJoined = true
             state.machine.joined(sentAt: sentAt, serverEpoch: serverEpoch)
             state.member = member
+            state.renewedAt = sentAt
             state.holdsSession = false
             state.machine.sessionClosed()
             // An answer that took longer than the self-stop opens nothing; the loop joins once more.
@@ -207,7 +214,8 @@ final class Membership: Sendable {
 
     private func renewOnce(_ member: Member) async throws(PostgresError) -> RenewalReport {
         let (isDraining, holdsSession) = self.state.withLock { ($0.isDraining, $0.holdsSession) }
-        let running = self.host.running.count
+        // What holds a slot: a workflow that sleeps or awaits a child must not make the executor look full.
+        let running = self.host.running.counts().active
         if holdsSession, let session = self.session {
             do throws(PostgresError) {
                 let query = self.database.renewQuery(
@@ -232,6 +240,7 @@ final class Membership: Sendable {
         let (action, mayJudgeLeases, mayJudgeSessions) = self.state.withLock { state in
             let action = state.machine.answered(report.answer, sentAt: sentAt, now: now)
             self.host.renewed(selfStopAt: state.machine.selfStopAt)
+            if case .renewed = report.answer { state.renewedAt = sentAt }
             return (action, state.machine.mayJudgeLeases(now: now), state.machine.mayJudgeSessions(now: now))
         }
         self.perform(action, because: "the database says that this incarnation is over")

@@ -19,7 +19,7 @@ import Testing
             let reports = try await migrateTenTimes(database.migrator())
             #expect(reports.count { $0.dbos.outcome == .created } == 1)
             #expect(reports.count { $0.holdfast.outcome == .created } == 1)
-            #expect(reports.allSatisfy { $0.dbos.version == 125 && $0.holdfast.version == 1 })
+            #expect(reports.allSatisfy { $0.dbos.version == 125 && $0.holdfast.version == 2 })
             #expect(try await database.catalog() == Fixture.dbosCatalog())
             #expect(try await database.recordedVersions() == [125])
         }
@@ -37,7 +37,7 @@ import Testing
                         let dbos = try await DBOSMigration(connection, names.dbos, MigrationTiming(), logger).run(
                             found: 0
                         )
-                        let holdfast = try await HoldfastMigration(connection, names.holdfast, logger).run(found: 0)
+                        let holdfast = try await HoldfastMigration(connection, names, logger).run(found: 0)
                         return [dbos.outcome, holdfast.outcome]
                     }
                 }
