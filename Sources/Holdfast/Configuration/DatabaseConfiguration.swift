@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
-import HoldfastPostgres
+package import HoldfastPostgres
 
 /// Where the system database is.
 public struct DatabaseConfiguration: Sendable {
@@ -20,6 +20,8 @@ public struct DatabaseConfiguration: Sendable {
     public var poolSize: Int
     /// How long one host may take to accept a connection before the next one is tried. Default: 10 s.
     public var connectTimeout: Duration = .seconds(10)
+    /// By what a test cuts and freezes the connections.
+    package var wires: Wires?
 
     /// Makes a configuration.
     public init(
@@ -70,6 +72,7 @@ public struct DatabaseConfiguration: Sendable {
         var configuration = PostgresConfiguration(self.url, applicationName: applicationName)
         configuration.connectTimeout = self.connectTimeout
         configuration.preparesStatements = !self.isPooled
+        configuration.wires = self.wires
         return configuration
     }
 
@@ -78,6 +81,7 @@ public struct DatabaseConfiguration: Sendable {
         guard let url = self.directURL ?? (self.isPooled ? nil : self.url) else { return nil }
         var configuration = PostgresConfiguration(url, applicationName: applicationName)
         configuration.connectTimeout = self.connectTimeout
+        configuration.wires = self.wires
         return configuration
     }
 }

@@ -13,6 +13,7 @@ final class ExecutorLife: Sendable {
     private struct State {
         var phase: Phase = .new
         var isReplaced = false
+        var isKilled = false
         var isDrainRequested = false
         var waiters: [CheckedContinuation<Bool, Never>] = []
     }
@@ -41,6 +42,12 @@ final class ExecutorLife: Sendable {
         self.stop.wake()
     }
 
+    /// A test has killed what stands for the process.
+    func killed() {
+        self.state.withLock { $0.isKilled = true }
+        self.stop.wake()
+    }
+
     /// An operator wants the executor drained; it stays a member, so that one sees when it is idle.
     func requestDrain() {
         self.state.withLock { $0.isDrainRequested = true }
@@ -48,6 +55,8 @@ final class ExecutorLife: Sendable {
     }
 
     var isReplaced: Bool { self.state.withLock { $0.isReplaced } }
+
+    var isKilled: Bool { self.state.withLock { $0.isKilled } }
 
     /// - Returns: Whether the executor is ready; `false` when it ended before.
     func untilReady() async -> Bool {

@@ -40,9 +40,11 @@ extension HoldfastExecutor {
             group.addTask { await self.replayChecker.run() }
             self.life.ready()
             await self.untilStopped()
-            await self.drain()
+            // The dead say no goodbye.
+            if !self.life.isKilled { await self.drain() }
             group.cancelAll()
         }
+        guard !self.life.isKilled else { return await self.core.close() }
         // A task of its own, because this one may be cancelled; it is awaited right here.
         await Task { await self.leave() }.value
         if self.life.isReplaced {
@@ -121,6 +123,7 @@ extension HoldfastExecutor {
     private func insist(_ what: String, _ operation: () async throws -> Void) async throws {
         var attempt = 0
         while true {
+            guard !self.life.isKilled else { throw CancellationError() }
             do {
                 return try await operation()
             } catch let error as PostgresError where error.isTransient {

@@ -30,11 +30,16 @@ extension WorkflowContext {
         _ body: @escaping @Sendable (StepContext) async throws -> Result
     ) throws -> StepHandle<Result> {
         try Self.validate(name, retry)
-        switch try self.next(name.rawValue) {
+        switch try self.next(name.rawValue, isParallel: true) {
         case .replay(let step):
             let result = Swift.Result { try self.replayed(step, as: Result.self) }
             return StepHandle(id: StepID(step.functionID), task: Task { try result.get() })
         case .execute(let functionID):
+            if self.execution.check != nil {
+                // A check of the record ends with whoever needs the step's value.
+                let end = self.execution.interrupted(.checked)
+                return StepHandle(id: StepID(functionID), task: Task { throw end })
+            }
             let run = StepRun(execution: self.execution, functionID: functionID, name: name, retry: retry)
             // Unstructured, because it outlives this call; the execution cancels and awaits it when the workflow ends.
             let task = Task { try await run.run(body) }
@@ -75,7 +80,7 @@ extension WorkflowContext {
         var results = [Swift.Result<Result, any Error>?](repeating: nil, count: items.count)
         var open: [(index: Int, item: Items.Element, run: StepRun)] = []
         for (index, item) in items.enumerated() {
-            switch try self.next(name.rawValue) {
+            switch try self.next(name.rawValue, isParallel: true) {
             case .replay(let step):
                 results[index] = Swift.Result { try self.replayed(step, as: Result.self) }
             case .execute(let functionID):
@@ -84,6 +89,7 @@ extension WorkflowContext {
                 )
             }
         }
+        if !open.isEmpty { try self.endCheckIfChecking() }
         await withTaskGroup(of: (Int, Swift.Result<Result, any Error>).self) { group in
             var waiting = open.makeIterator()
             func startNext() {
