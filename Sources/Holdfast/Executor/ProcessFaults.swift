@@ -75,6 +75,9 @@ package final class ProcessFaults: Sendable {
         for mourner in mourners { mourner.resume() }
     }
 
+    /// The server's processes that served this one.
+    package var sessions: [Int32] { self.wires.processIDs }
+
     package func freeze() { self.wires.freeze() }
 
     package func thaw() { self.wires.thaw() }

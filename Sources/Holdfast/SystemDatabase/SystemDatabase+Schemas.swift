@@ -7,19 +7,18 @@ package import HoldfastPostgres
 extension SystemDatabase {
     /// Deletes every row but those that say which migrations have run. Needs no more than the privileges of an executor.
     package func deleteAllRows() async throws(PostgresError) {
-        let schemas = [self.names.dbos, self.names.holdfast].map { SQLText.literal($0.text) }.joined(separator: ", ")
-        _ = try await self.pool.execute(
+        let tables = try await self.pool.execute(
             PostgresQuery(
                 """
-                DO $$ DECLARE t record; BEGIN
-                  FOR t IN SELECT schemaname, tablename FROM pg_tables
-                            WHERE schemaname IN (\(schemas)) AND tablename NOT LIKE '%migrations' LOOP
-                    EXECUTE format('DELETE FROM %I.%I', t.schemaname, t.tablename);
-                  END LOOP;
-                END $$
-                """
+                SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+                 WHERE schemaname = ANY($1::text[]) AND tablename NOT LIKE '%migrations'
+                """,
+                [.textArray([self.names.dbos.text, self.names.holdfast.text])]
             )
         )
+        var deletions: [PostgresQuery] = []
+        for row in tables { deletions.append(PostgresQuery("DELETE FROM \(try row.string(0))")) }
+        _ = try await self.pool.pipeline(deletions)
     }
 
     /// Drops both schemas with everything in them.

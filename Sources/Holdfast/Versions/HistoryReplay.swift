@@ -17,6 +17,11 @@ package struct ReplayFinding: Sendable {
     package var reachedEnd: Bool
 }
 
+extension HoldfastExecutor {
+    /// Compares a history with the code of this executor, which need not run.
+    package func replay(_ history: WorkflowHistory) async -> ReplayFinding { await self.host.replay(history) }
+}
+
 extension ExecutionHost {
     /// Runs the code with a history in the place of the world: recorded operations answer, and the run ends where the record
     /// ends. No step runs, nothing is written, and the database is not asked. Code between the steps does run.
