@@ -86,6 +86,7 @@ let package = Package(
                 "HoldfastTestKit", "Holdfast", "HoldfastPostgres",
                 .product(name: "Logging", package: "swift-log"),
             ],
+            exclude: ["Replay/Histories"],
             swiftSettings: settings
         ),
         // What the tests of several targets need.

@@ -19,14 +19,14 @@ public final class TestExecutor: Sendable {
     private let database: TestDatabase
     private let group: ServiceGroup
     private let running: Task<Void, any Error>
-    private let partition: SilenceableProxy?
+    private let network: SilenceableProxy?
 
     /// Starts an executor. It is not ready yet.
     init(
         id: ExecutorID,
         _ configuration: HoldfastExecutor.Configuration,
         faults: ProcessFaults = ProcessFaults(),
-        partition: SilenceableProxy? = nil,
+        network: SilenceableProxy? = nil,
         database: TestDatabase,
         registry: WorkflowRegistry,
         queues: [Queue],
@@ -44,7 +44,7 @@ public final class TestExecutor: Sendable {
         self.id = id
         self.executor = executor
         self.faults = faults
-        self.partition = partition
+        self.network = network
         self.database = database
         let group = ServiceGroup(
             configuration: .init(
@@ -96,8 +96,9 @@ public final class TestExecutor: Sendable {
     func untilGone() async throws {
         self.database.ledger.state.withLock { _ = $0.killed.insert(self.id.rawValue) }
         self.faults.thaw()
-        self.partition?.close()
-        try await self.running.value
+        self.network?.close()
+        // How it ended does not matter any more.
+        _ = await self.running.result
         let sessions = self.faults.sessions
         try await self.database.withSystemDatabase { database in
             let end = ContinuousClock.now.advanced(by: .seconds(60))
@@ -125,17 +126,17 @@ public final class TestExecutor: Sendable {
     ///
     /// - Throws: ``TestKitError/Code/executor`` when its fleet was made without a network of its own.
     public func cutOff() throws {
-        guard let partition = self.partition else {
+        guard let network = self.network else {
             throw TestKitError(
                 .executor,
                 "executor '\(self.id)' has no network of its own to cut; make the fleet with hasNetwork: true"
             )
         }
-        partition.isSilent = true
+        network.isSilent = true
     }
 
     /// Restores its network. What was under way arrives now.
-    public func heal() { self.partition?.isSilent = false }
+    public func heal() { self.network?.isSilent = false }
 
     /// Ends it in whatever state it is.
     func end() async {
@@ -144,6 +145,6 @@ public final class TestExecutor: Sendable {
         } catch {
             TestLog.say("executor '\(self.id)' ended: \(error)")
         }
-        self.partition?.close()
+        self.network?.close()
     }
 }
