@@ -86,7 +86,7 @@ let package = Package(
                 "HoldfastTestKit", "Holdfast", "HoldfastPostgres",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            exclude: ["Replay/Histories"],
+            exclude: ["Histories", "Replay/Histories"],
             swiftSettings: settings
         ),
         // What the tests of several targets need.

@@ -73,6 +73,13 @@ public struct WorkflowHistory: Sendable, Hashable {
     package var isComplete: Bool { self.status == .success || self.status == .error }
 }
 
+extension WorkflowHistory: CustomStringConvertible {
+    /// What it is the history of.
+    public var description: String {
+        "\(self.name) '\(self.id)' (\(self.status), \(self.steps.count) steps)"
+    }
+}
+
 extension HoldfastClient {
     /// The history of a workflow.
     ///

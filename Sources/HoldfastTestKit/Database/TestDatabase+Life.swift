@@ -16,6 +16,17 @@ extension TestDatabase {
         _ server: TestServer = .automatic,
         _ body: (TestDatabase) async throws -> R
     ) async throws -> R {
+        try await self.with(server, keepsFailed: self.keepsFailed, body)
+    }
+
+    /// Whether the schemas of failed tests stay.
+    static let keepsFailed = ProcessInfo.processInfo.environment["HOLDFAST_TEST_KEEP"] == "1"
+
+    static func with<R>(
+        _ server: TestServer,
+        keepsFailed: Bool,
+        _ body: (TestDatabase) async throws -> R
+    ) async throws -> R {
         let resolved = try await server.resolve()
         let shelf = SchemaShelf.of(resolved.url)
         let shelved = await shelf.take()
@@ -32,18 +43,20 @@ extension TestDatabase {
         let result: Result<R, any Error>
         do {
             if shelved == nil { try await database.migrate(resolved) }
+        } catch {
+            for suffix in shelf.giveBack(emptied: nil) { await database.drop(suffix) }
+            throw error
+        }
+        do {
             result = .success(try await self.$local.withValue(database) { try await body(database) })
         } catch {
             result = .failure(error)
         }
-        if case .failure = result, self.keepsFailed { database.keep() }
+        if case .failure = result, keepsFailed { database.keep() }
         let emptied = await database.end() ? suffix : nil
         for suffix in shelf.giveBack(emptied: emptied) { await database.drop(suffix) }
         return try result.get()
     }
-
-    /// Whether the schemas of failed tests stay.
-    static let keepsFailed = ProcessInfo.processInfo.environment["HOLDFAST_TEST_KEEP"] == "1"
 
     private func migrate(_ server: TestServer.Resolved) async throws {
         do {

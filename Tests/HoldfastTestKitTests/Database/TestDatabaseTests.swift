@@ -87,16 +87,20 @@ struct TestDatabaseTests {
         _ = await task?.result
     }
 
-    @Test("is kept when it was asked to be, and only then")
+    @Test("stays when its test fails, if that is wanted, and when it was asked to")
     func kept() async throws {
-        for isKept in [false, true] {
-            let configuration = try await TestDatabase.with { database in
-                if isKept { database.keep() }
-                return database.configuration
+        let kept = Mutex<[TestDatabase]>([])
+        try await TestDatabase.with { database in
+            database.keep()
+            kept.withLock { $0.append(database) }
+        }
+        await #expect(throws: Refused.self) {
+            try await TestDatabase.with(.automatic, keepsFailed: true) { database in
+                kept.withLock { $0.append(database) }
+                throw Refused(reason: "the test fails")
             }
-            // Only a schema that was kept is certain to be there: another test may have or drop the other.
-            guard isKept else { continue }
-            let database = TestDatabase(configuration: configuration, server: .automatic, ledger: .init())
+        }
+        for database in kept.withLock({ $0 }) {
             let workflows = try await database.withClient { try await $0.workflows() }
             #expect(workflows.isEmpty)
             try await database.withSystemDatabase { try await $0.dropSchemas() }

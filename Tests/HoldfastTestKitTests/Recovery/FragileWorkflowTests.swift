@@ -149,7 +149,7 @@ struct FragileWorkflowTests {
 
     @Test("that waits for a child nobody knows, and says for what it waits")
     func stuck() async throws {
-        let failure = try await self.failure(options: RecoveryOptions(timeLimit: .seconds(2))) { _, context in
+        let failure = try await self.failure(options: RecoveryOptions(timeLimit: .seconds(5))) { _, context in
             try await context.run(Forgetful.self, Nothing())
         }
         #expect(failure.code == .stuck)

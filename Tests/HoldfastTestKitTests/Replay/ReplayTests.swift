@@ -9,12 +9,12 @@ import Testing
 @Suite("A recorded history", .timeLimit(.minutes(2)))
 struct ReplayTests {
     /// As it was when the histories were recorded, or changed in one way or another.
-    struct Checkout: Workflow {
+    struct Changing: Workflow {
         enum Change: Sendable, CaseIterable {
             case none, renamedStep, removedStep, addedStep, swappedSteps, otherResult, otherInput, laterStep
         }
 
-        static let name: WorkflowName = "checkout"
+        static let name: WorkflowName = "changing"
         var change = Change.none
 
         func run(_ order: [String: Int], context: WorkflowContext) async throws -> String {
@@ -35,37 +35,37 @@ struct ReplayTests {
 
     @Test("that is kept as a file fits the code that wrote it", arguments: try WorkflowHistory.all(in: folder))
     func fits(history: WorkflowHistory) async throws {
-        try await replay(history: history, against: Checkout())
+        try await replay(history: history, against: Changing())
     }
 
     @Test(
         "of an ended workflow does not fit changed code, and names the step",
         arguments: [
-            (Checkout.Change.renamedStep, 1, "'charge' is recorded, but the code calls 'bill'"),
+            (Changing.Change.renamedStep, 1, "'charge' is recorded, but the code calls 'bill'"),
             (.removedStep, 2, "'DBOS.sleep' is recorded, but the code calls 'fee'"),
             (.addedStep, 1, "'charge' is recorded, but the code calls 'check'"),
             (.swappedSteps, 1, "'charge' is recorded, but the code calls 'DBOS.sleep'"),
             (.otherResult, nil, #"it returned "charge of 300, fees [3, 6]", but the code returns "charge of 300""#),
             (.otherInput, 1, "'charge' is recorded, but the code does not call it"),
             (.laterStep, 5, "the workflow has ended without it, but the code calls 'thanks'"),
-        ] as [(Checkout.Change, Int32?, String)]
+        ] as [(Changing.Change, Int32?, String)]
     )
-    func changed(change: Checkout.Change, step: Int32?, detail: String) async throws {
-        let history = try WorkflowHistory(contentsOf: Self.folder.appending(path: "checkout-ended.json"))
+    func changed(change: Changing.Change, step: Int32?, detail: String) async throws {
+        let history = try WorkflowHistory(contentsOf: Self.folder.appending(path: "ended.json"))
         let failure = try #require(
-            await #expect(throws: ReplayFailure.self) { try await replay(history: history, against: Checkout(change: change)) }
+            await #expect(throws: ReplayFailure.self) { try await replay(history: history, against: Changing(change: change)) }
         )
         #expect(failure.step == step.map { StepID($0) })
         #expect(failure.message.contains(detail))
         #expect(failure.workflowID == history.id)
     }
 
-    @Test("of an open workflow must fit only as far as it goes", arguments: Checkout.Change.allCases)
-    func open(change: Checkout.Change) async throws {
-        let history = try WorkflowHistory(contentsOf: Self.folder.appending(path: "checkout-open.json"))
+    @Test("of an open workflow must fit only as far as it goes", arguments: Changing.Change.allCases)
+    func open(change: Changing.Change) async throws {
+        let history = try WorkflowHistory(contentsOf: Self.folder.appending(path: "open.json"))
         let fits = [.none, .otherResult, .laterStep].contains(change)
         do {
-            try await replay(history: history, against: Checkout(change: change))
+            try await replay(history: history, against: Changing(change: change))
             #expect(fits)
         } catch let failure as ReplayFailure {
             #expect(!fits, "\(failure)")
@@ -76,7 +76,7 @@ struct ReplayTests {
     func unknown() async throws {
         let history = WorkflowHistory(id: "w", name: "other", status: .success, input: nil, steps: [])
         let failure = try #require(
-            await #expect(throws: ReplayFailure.self) { try await replay(history: history, against: Checkout()) }
+            await #expect(throws: ReplayFailure.self) { try await replay(history: history, against: Changing()) }
         )
         #expect(failure.step == nil)
         #expect(failure.message.contains("workflow 'other' is not registered"))

@@ -57,7 +57,7 @@ struct ManualClockTests {
         let world = World()
         let start = clock.now
         let workflow = Written { (_: Nothing, context) async throws -> Int in
-            try await context.step("stubborn", retry: .exponential(maxAttempts: 4, interval: .seconds(60), factor: 10)) { step in
+            try await context.step("stubborn", retry: .exponential(maxAttempts: 4, interval: .seconds(60))) { step in
                 world.note("\(Int(clock.now.timeIntervalSince(start).rounded()))")
                 guard step.attempt == 4 else { throw Refused(reason: "not yet") }
                 return step.attempt
@@ -67,7 +67,7 @@ struct ManualClockTests {
             let handle = try await fleet.client.start(type(of: workflow), Nothing())
             for _ in 1...3 { try await clock.advanceToNextWait() }
             #expect(try await handle.result() == 4)
-            #expect(world.events == ["0", "60", "660", "6660"])
+            #expect(world.events == ["0", "60", "180", "420"])
         }
     }
 
