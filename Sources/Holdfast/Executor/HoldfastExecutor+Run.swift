@@ -69,16 +69,7 @@ extension HoldfastExecutor {
 
     private func prepare() async throws {
         let identity = self.host.identity
-        try await self.insist("preparing the system database") {
-            let migrator = Migrator(
-                configuration: self.configuration.database.session(applicationName: "holdfast-migrate")
-                    ?? self.configuration.database.statements(applicationName: "holdfast-migrate"),
-                names: self.core.database.names,
-                logger: self.logger
-            )
-            let report = try await self.configuration.migrates ? migrator.migrate() : migrator.verify()
-            self.logger.debug("the system database is ready", metadata: ["report": "\(report)"])
-        }
+        if !self.configuration.trustsSchema { try await self.prepareSchema() }
         try await self.insist("registering the version and the queues") {
             let (owner, latest) = try await self.host.database.registerVersion(
                 identity.applicationVersion,
@@ -102,6 +93,19 @@ extension HoldfastExecutor {
             try await self.catalog.refresh()
         }
         try await self.insist("joining the fleet") { try await self.membership.join() }
+    }
+
+    private func prepareSchema() async throws {
+        try await self.insist("preparing the system database") {
+            let migrator = Migrator(
+                configuration: self.configuration.database.session(applicationName: "holdfast-migrate")
+                    ?? self.configuration.database.statements(applicationName: "holdfast-migrate"),
+                names: self.core.database.names,
+                logger: self.logger
+            )
+            let report = try await self.configuration.migrates ? migrator.migrate() : migrator.verify()
+            self.logger.debug("the system database is ready", metadata: ["report": "\(report)"])
+        }
     }
 
     private func register(_ queue: Queue, overwrites: Bool) async throws {

@@ -28,7 +28,10 @@ extension ExecutionHost {
     func replay(_ history: WorkflowHistory) async -> ReplayFinding {
         guard let workflow = self.registry.workflows[history.name.rawValue] else {
             return ReplayFinding(
-                divergence: .init(step: StepID(0), detail: "workflow '\(history.name)' is not registered in this version"),
+                divergence: .init(
+                    step: StepID(0),
+                    detail: "workflow '\(history.name)' is not registered in this version"
+                ),
                 reachedEnd: false
             )
         }

@@ -30,9 +30,10 @@ struct PostgresPrograms: Sendable {
             )
         }
         guard isRoot else { return PostgresPrograms(folder: folder, prefix: []) }
-        guard let runuser = ["/usr/sbin/runuser", "/sbin/runuser", "/usr/bin/runuser"].first(where: {
-            FileManager.default.isExecutableFile(atPath: $0)
-        }), getpwnam("postgres") != nil
+        guard
+            let runuser = ["/usr/sbin/runuser", "/sbin/runuser", "/usr/bin/runuser"].first(where: {
+                FileManager.default.isExecutableFile(atPath: $0)
+            }), getpwnam("postgres") != nil
         else {
             throw TestKitError(
                 .noServer,

@@ -47,7 +47,8 @@ enum TemporaryServer {
     static func start() async throws -> String {
         let programs = try PostgresPrograms.find()
         let folder = try self.makeFolder(isForPostgres: !programs.prefix.isEmpty)
-        let arguments = programs.prefix + ["/bin/sh", "-c", self.script, "holdfast-test-server", programs.folder, folder]
+        let arguments =
+            programs.prefix + ["/bin/sh", "-c", self.script, "holdfast-test-server", programs.folder, folder]
         let output = await withCheckedContinuation { continuation in
             Thread.detachNewThread { continuation.resume(returning: self.spawn(arguments)) }
         }

@@ -31,20 +31,13 @@ extension TestDatabase {
         let shelf = SchemaShelf.of(resolved.url)
         let shelved = await shelf.take()
         let suffix = shelved ?? UUID().uuidString.prefix(8).lowercased()
-        let database = TestDatabase(
-            configuration: DatabaseConfiguration(
-                url: resolved.url,
-                schema: "dbos_test_\(suffix)",
-                ownSchema: "holdfast_test_\(suffix)"
-            ),
-            server: server,
-            ledger: Ledger()
-        )
+        let database = try TestDatabase(url: resolved.url, suffix: suffix, server: server)
         let result: Result<R, any Error>
         do {
             if shelved == nil { try await database.migrate(resolved) }
         } catch {
             for suffix in shelf.giveBack(emptied: nil) { await database.drop(suffix) }
+            await database.system.close()
             throw error
         }
         do {
@@ -55,7 +48,28 @@ extension TestDatabase {
         if case .failure = result, keepsFailed { database.keep() }
         let emptied = await database.end() ? suffix : nil
         for suffix in shelf.giveBack(emptied: emptied) { await database.drop(suffix) }
+        await database.system.close()
         return try result.get()
+    }
+
+    init(url: String, suffix: String, server: TestServer) throws {
+        let configuration = DatabaseConfiguration(
+            url: url,
+            schema: "dbos_test_\(suffix)",
+            ownSchema: "holdfast_test_\(suffix)"
+        )
+        let pool = PostgresPool(
+            PostgresConfiguration(url, applicationName: "holdfast-test-kit"),
+            size: 2,
+            logger: TestLog.logger
+        )
+        let names = try SchemaNames(dbos: configuration.schema, holdfast: configuration.ownSchema)
+        self.init(
+            configuration: configuration,
+            server: server,
+            system: SystemDatabase(pool: pool, names: names, logger: TestLog.logger),
+            ledger: Ledger()
+        )
     }
 
     private func migrate(_ server: TestServer.Resolved) async throws {
@@ -84,47 +98,31 @@ extension TestDatabase {
             return false
         }
         do {
-            return try await self.withSystemDatabase { database in
-                // An executor that outlives its test would work in the next one's schemas.
-                let left = Set(try await database.activeExecutors()).subtracting(killed)
-                guard left.isEmpty else {
-                    try await database.dropSchemas()
-                    return false
-                }
-                try await database.deleteAllRows()
-                return true
+            // An executor that outlives its test would work in the next one's schemas.
+            guard Set(try await self.system.activeExecutors()).isSubset(of: killed) else {
+                try await self.system.dropSchemas()
+                return false
             }
+            try await self.system.deleteAllRows()
+            return true
         } catch {
-            TestLog.say("the schemas \(self.configuration.schema) and \(self.configuration.ownSchema) are left behind: \(error)")
+            TestLog.say(
+                "the schemas \(self.configuration.schema) and \(self.configuration.ownSchema) are left behind: \(error)"
+            )
             return false
         }
     }
 
+    /// Drops schemas that nobody needs any more.
     private func drop(_ suffix: String) async {
-        var other = self.configuration
-        other.schema = "dbos_test_\(suffix)"
-        other.ownSchema = "holdfast_test_\(suffix)"
         do {
-            try await TestDatabase(configuration: other, server: self.server, ledger: Ledger()).withSystemDatabase {
-                try await $0.dropSchemas()
+            let other = try TestDatabase(url: self.configuration.url, suffix: suffix, server: self.server)
+            do { try await other.system.dropSchemas() } catch {
+                TestLog.say("the schemas of \(suffix) are left behind: \(error)")
             }
+            await other.system.close()
         } catch {
-            TestLog.say("the schemas \(other.schema) and \(other.ownSchema) are left behind: \(error)")
+            TestLog.say("the schemas of \(suffix) are left behind: \(error)")
         }
-    }
-
-    /// A connection of the kit's own.
-    func withSystemDatabase<R>(_ body: (SystemDatabase) async throws -> R) async throws -> R {
-        let pool = PostgresPool(
-            PostgresConfiguration(self.configuration.url, applicationName: "holdfast-test-kit"),
-            size: 1,
-            logger: TestLog.logger
-        )
-        let names = try SchemaNames(dbos: self.configuration.schema, holdfast: self.configuration.ownSchema)
-        let database = SystemDatabase(pool: pool, names: names, logger: TestLog.logger)
-        let result: Result<R, any Error>
-        do { result = .success(try await body(database)) } catch { result = .failure(error) }
-        await database.close()
-        return try result.get()
     }
 }

@@ -14,6 +14,8 @@ public struct TestDatabase: Sendable {
     /// What executors and clients are to be configured with.
     public let configuration: DatabaseConfiguration
     let server: TestServer
+    /// The kit's own connection.
+    let system: SystemDatabase
     let ledger: Ledger
 
     /// What the end of the test needs to know.

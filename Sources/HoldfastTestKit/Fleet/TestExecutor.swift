@@ -100,14 +100,12 @@ public final class TestExecutor: Sendable {
         // How it ended does not matter any more.
         _ = await self.running.result
         let sessions = self.faults.sessions
-        try await self.database.withSystemDatabase { database in
-            let end = ContinuousClock.now.advanced(by: .seconds(60))
-            while try await !database.liveSessions(among: sessions).isEmpty {
-                guard ContinuousClock.now < end else {
-                    throw TestKitError(.timeout, "the server still serves the killed executor '\(self.id)' after 60 s")
-                }
-                try await Task.sleep(for: .milliseconds(1))
+        let end = ContinuousClock.now.advanced(by: .seconds(60))
+        while try await !self.database.system.liveSessions(among: sessions).isEmpty {
+            guard ContinuousClock.now < end else {
+                throw TestKitError(.timeout, "the server still serves the killed executor '\(self.id)' after 60 s")
             }
+            try await Task.sleep(for: .milliseconds(1))
         }
     }
 

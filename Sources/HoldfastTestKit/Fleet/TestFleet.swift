@@ -181,6 +181,7 @@ public func withTestFleet<R>(
     configuration.lease = .seconds(4)
     configuration.pollInterval = .milliseconds(50)
     configuration.shutdownGracePeriod = .seconds(10)
+    configuration.trustsSchema = true
     if let clock { configuration.use(clock) }
     configure(&configuration)
     let (settled, application) = (configuration, configuration.applicationName)

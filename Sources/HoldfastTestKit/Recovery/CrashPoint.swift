@@ -46,6 +46,7 @@ final class CrashWatch: Sendable {
     private struct State {
         var paths: [WorkflowID: (path: String, name: String)]
         var points: [CrashPoint] = []
+        var seen: Set<CrashPoint> = []
         var runs: [String: Int] = [:]
         var hasStruck = false
     }
@@ -100,7 +101,8 @@ final class CrashWatch: Sendable {
                 place = .outcome
             }
             let point = CrashPoint(path: path, workflowName: name, place: place, moment: moment)
-            state.points.append(point)
+            // A batch that the database refuses is sent again, row by row.
+            if state.seen.insert(point).inserted { state.points.append(point) }
             guard let target = self.target, !state.hasStruck, point.isSamePlace(as: target) else { return false }
             state.hasStruck = true
             return true

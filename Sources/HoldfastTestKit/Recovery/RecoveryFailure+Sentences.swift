@@ -33,7 +33,8 @@ extension RecoveryFailure {
             crash: crash,
             workflow: history.name,
             step: nil,
-            message: "killed \(crash), workflow '\(history.name)' could not be recovered: \(mismatch). Between two durable "
+            message:
+                "killed \(crash), workflow '\(history.name)' could not be recovered: \(mismatch). Between two durable "
                 + "operations the code must do the same on every run: put time, randomness and I/O into steps, and decide by "
                 + "what the steps return."
         )
@@ -50,7 +51,8 @@ extension RecoveryFailure {
             crash: crash,
             workflow: history.name,
             step: step.id,
-            message: "killed \(crash): step \(step.id) '\(step.name)' of workflow '\(history.name)' \(what). That must not "
+            message:
+                "killed \(crash): step \(step.id) '\(step.name)' of workflow '\(history.name)' \(what). That must not "
                 + "happen whatever the code does; please report it."
         )
     }
@@ -71,7 +73,8 @@ extension RecoveryFailure {
                 crash: crash,
                 workflow: name,
                 step: nil,
-                message: "killed \(crash), workflow '\(name)' left another world behind: \(difference.sentence). A step that "
+                message:
+                    "killed \(crash), workflow '\(name)' left another world behind: \(difference.sentence). A step that "
                     + "was under way runs again: give its effect an idempotency key, such as "
                     + #""\(context.id)-\(step.id)", or look first whether it happened."#
             )
@@ -100,14 +103,17 @@ extension RecoveryFailure {
         )
     }
 
-    static func stuck(_ name: WorkflowName, after limit: Duration, _ watch: CrashWatch, _ why: String) -> RecoveryFailure {
+    static func stuck(_ name: WorkflowName, after limit: Duration, _ watch: CrashWatch, _ why: String)
+        -> RecoveryFailure
+    {
         let crash = watch.hasStruck ? watch.target : nil
         return RecoveryFailure(
             code: .stuck,
             crash: crash,
             workflow: name,
             step: nil,
-            message: "workflow '\(name)'\(crash.map { ", killed \($0)," } ?? "") has not ended after \(limit): \(why). If it "
+            message:
+                "workflow '\(name)'\(crash.map { ", killed \($0)," } ?? "") has not ended after \(limit): \(why). If it "
                 + "waits for a child, register that one and give its queue; if it is only slow, raise "
                 + "RecoveryOptions.timeLimit."
         )

@@ -9,7 +9,6 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
     let name: WorkflowName
     let options: RecoveryOptions
     let database: TestDatabase
-    let system: SystemDatabase
     let client: HoldfastClient
     /// What survives a crash.
     let makeWorld: () throws -> World
@@ -29,7 +28,6 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
         name: WorkflowName,
         options: RecoveryOptions,
         database: TestDatabase,
-        system: SystemDatabase,
         client: HoldfastClient,
         makeWorld: @escaping () throws -> World,
         register: @escaping (World, inout WorkflowRegistry) throws -> Void,
@@ -39,7 +37,6 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
         self.name = name
         self.options = options
         self.database = database
-        self.system = system
         self.client = client
         self.makeWorld = makeWorld
         self.register = register
@@ -57,8 +54,8 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
         for point in points {
             let (record, watch, atCrash) = try await self.run(crash: point)
             if !watch.hasStruck { self.missed.append(point) }
-            if let atCrash { try self.checkCheckpoints(record, atCrash, watch, point) }
-            try self.checkForMismatches(record, reference, point)
+            if let atCrash { try record.checkCheckpoints(of: atCrash, runs: watch.runs, crash: point) }
+            try record.checkForMismatches(unlike: reference, crash: point)
             try await self.replay(record, times: 1, crash: point)
             try await self.compare(reference, record, point)
         }
@@ -83,7 +80,7 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
 
     /// One run from the start to the end of the workflow and all its descendants, in empty schemas.
     private func run(crash: CrashPoint?) async throws -> Run {
-        try await self.system.deleteAllRows()
+        try await self.database.system.deleteAllRows()
         let world = try self.makeWorld()
         let clock = ManualClock(start: self.began, mode: .skipping)
         let watch = CrashWatch(root: self.options.workflowID, name: self.name, target: crash)
@@ -162,7 +159,7 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
         switch ending {
         case .ended, .killed: return
         case .failed(let error): throw error
-        case .timedOut(let why): throw self.stuck(watch, why)
+        case .timedOut(let why): throw RecoveryFailure.stuck(self.name, after: self.options.timeLimit, watch, why)
         }
     }
 
@@ -219,7 +216,7 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
         configuration.heartbeat = .milliseconds(100)
         configuration.pollInterval = .milliseconds(10)
         configuration.quarantineAfter = nil
-        configuration.migrates = false
+        configuration.trustsSchema = true
         return configuration
     }
 
@@ -236,39 +233,6 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
                 guard let divergence = try await history.finding(with: registry).divergence else { continue }
                 throw RecoveryFailure.nondeterministic(divergence, history, path: path, crash: crash)
             }
-        }
-    }
-
-    /// What was committed before the crash is neither changed nor done again.
-    private func checkCheckpoints(
-        _ record: RunRecord<Effects>,
-        _ atCrash: [String: WorkflowHistory],
-        _ watch: CrashWatch,
-        _ crash: CrashPoint
-    ) throws {
-        for (path, before) in atCrash.sorted(by: { $0.key < $1.key }) {
-            for step in before.steps where record.histories[path]?.step(step.id) != step {
-                throw RecoveryFailure.checkpointIgnored("changed after the crash", step, before, crash)
-            }
-        }
-        for (path, history) in record.histories {
-            for step in history.steps {
-                let isRecorded = atCrash[path]?.step(step.id) != nil
-                guard let runs = watch.runs[CrashWatch.key(path, step.id)], runs > (isRecorded ? 1 : 2) else { continue }
-                throw RecoveryFailure.checkpointIgnored("ran \(runs) times", step, history, crash)
-            }
-        }
-    }
-
-    /// The executor itself has noticed that the code does not fit the record.
-    private func checkForMismatches(
-        _ record: RunRecord<Effects>,
-        _ reference: RunRecord<Effects>,
-        _ crash: CrashPoint
-    ) throws {
-        for (path, history) in record.histories.sorted(by: { $0.key < $1.key }) {
-            guard let mismatch = history.mismatch, reference.histories[path]?.mismatch == nil else { continue }
-            throw RecoveryFailure.mismatch(mismatch, history, crash: crash)
         }
     }
 
@@ -290,36 +254,4 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
 
     /// A coin that is tossed in a step shows the same side so often with a probability of 1 in 4096.
     private static var furtherRuns: Int { 12 }
-
-    private func stuck(_ watch: CrashWatch, _ why: String) -> RecoveryFailure {
-        RecoveryFailure.stuck(self.name, after: self.options.timeLimit, watch, why)
-    }
-}
-
-/// In what undisturbed runs differ from each other.
-struct VaryingPlaces: Sendable {
-    private var places: Set<RunDifference.Place> = []
-    /// Workflows that take another way from some step on.
-    private var forks: [String: StepID] = [:]
-    private(set) var stepNames: Set<String> = []
-
-    mutating func add(_ differences: [RunDifference]) {
-        for difference in differences {
-            self.places.insert(difference.place)
-            if let name = difference.stepName { self.stepNames.insert(name) }
-            if difference.isFork, case .step(let path, let id) = difference.place {
-                self.forks[path] = min(id, self.forks[path] ?? id)
-            }
-        }
-    }
-
-    func explains(_ difference: RunDifference) -> Bool {
-        if self.places.contains(difference.place) { return true }
-        switch difference.place {
-        case .workflow(let path): return self.forks.keys.contains { path.hasPrefix($0) }
-        case .step(let path, let id): return self.forks[path].map { $0 <= id } ?? false
-        case .outcome(let path): return self.forks[path] != nil
-        case .effects: return !self.forks.isEmpty
-        }
-    }
 }

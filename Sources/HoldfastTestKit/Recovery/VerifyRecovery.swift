@@ -78,28 +78,25 @@ public func verifyRecovery<World, W: Workflow, Effects: Equatable & Sendable>(
     try options.validate()
     let server = (database ?? TestDatabase.local)?.server ?? .automatic
     return try await TestDatabase.with(server) { database in
-        try await database.withSystemDatabase { system in
-            try await database.withClient { client in
-                var trial = RecoveryTrial(
-                    name: W.name,
-                    options: options,
-                    database: database,
-                    system: system,
-                    client: client,
-                    makeWorld: world,
-                    register: { world, registry in
-                        try registry.register(try workflow(world))
-                        try children(world, &registry)
-                    },
-                    observe: effects,
-                    start: { client, id in
-                        let handle = try await client.start(W.self, input, options: .init(id: id))
-                        // Its failure is a result as well.
-                        _ = try? await handle.result()
-                    }
-                )
-                return try await trial.verify()
-            }
+        try await database.withClient { client in
+            var trial = RecoveryTrial(
+                name: W.name,
+                options: options,
+                database: database,
+                client: client,
+                makeWorld: world,
+                register: { world, registry in
+                    try registry.register(try workflow(world))
+                    try children(world, &registry)
+                },
+                observe: effects,
+                start: { client, id in
+                    let handle = try await client.start(W.self, input, options: .init(id: id))
+                    // Its failure is a result as well.
+                    _ = try? await handle.result()
+                }
+            )
+            return try await trial.verify()
         }
     }
 }

@@ -46,7 +46,8 @@ public func replay(history: WorkflowHistory, against registry: WorkflowRegistry)
     throw ReplayFailure(
         workflowID: history.id,
         step: divergence.step.flatMap { $0.number > 0 ? $0 : nil },
-        message: "the history of workflow '\(history.id)' (\(history.name)) does not fit the code: \(place)\(divergence.detail). "
+        message:
+            "the history of workflow '\(history.id)' (\(history.name)) does not fit the code: \(place)\(divergence.detail). "
             + "Workflows under way with such a history would fail: put the change behind context.patch, or release it as a "
             + "new version and let the old one finish its work"
     )

@@ -21,7 +21,10 @@ struct TestDatabaseTests {
                 on: "q",
                 options: .init(id: "the same in each")
             )
-            #expect(try await client.workflow("the same in each").input == #"{"positionalArgs":[\#(number)],"namedArgs":{}}"#)
+            #expect(
+                try await client.workflow("the same in each").input
+                    == #"{"positionalArgs":[\#(number)],"namedArgs":{}}"#
+            )
         }
     }
 
@@ -89,21 +92,24 @@ struct TestDatabaseTests {
 
     @Test("stays when its test fails, if that is wanted, and when it was asked to")
     func kept() async throws {
-        let kept = Mutex<[TestDatabase]>([])
+        let kept = Mutex<[DatabaseConfiguration]>([])
         try await TestDatabase.with { database in
             database.keep()
-            kept.withLock { $0.append(database) }
+            kept.withLock { $0.append(database.configuration) }
         }
         await #expect(throws: Refused.self) {
             try await TestDatabase.with(.automatic, keepsFailed: true) { database in
-                kept.withLock { $0.append(database) }
+                kept.withLock { $0.append(database.configuration) }
                 throw Refused(reason: "the test fails")
             }
         }
-        for database in kept.withLock({ $0 }) {
+        for configuration in kept.withLock({ $0 }) {
+            let suffix = String(configuration.schema.dropFirst("dbos_test_".count))
+            let database = try TestDatabase(url: configuration.url, suffix: suffix, server: .automatic)
             let workflows = try await database.withClient { try await $0.workflows() }
             #expect(workflows.isEmpty)
-            try await database.withSystemDatabase { try await $0.dropSchemas() }
+            try await database.system.dropSchemas()
+            await database.system.close()
             await #expect(throws: HoldfastError.self) {
                 try await database.withClient { client in _ = try await client.workflows() }
             }

@@ -14,7 +14,7 @@ struct FragileWorkflowTests {
         _ code: @escaping @Sendable (Nothing, WorkflowContext) async throws -> Output
     ) async throws -> RecoveryFailure {
         let failure = await #expect(throws: RecoveryFailure.self) {
-                try await verifyRecovery(of: Written(code), input: Nothing(), options: options)
+            try await verifyRecovery(of: Written(code), input: Nothing(), options: options)
         }
         return try #require(failure)
     }
@@ -96,6 +96,32 @@ struct FragileWorkflowTests {
         #expect(failure.message.contains("a variable that the code of a step changes"))
     }
 
+    @Test("that decides by what is outside, when only the recovery decides otherwise")
+    func world() async throws {
+        let failure = try #require(
+            await #expect(throws: RecoveryFailure.self) {
+                try await verifyRecovery(
+                    input: Nothing(),
+                    world: { World() },
+                    workflow: { world in
+                        Written { (_: Nothing, context) async throws -> Nothing in
+                            world.note("run")
+                            // The first run of a world, and the first replay, take one way, every later run the other.
+                            try await context.step(world.count("run") == 1 ? "first" : "later") { _ in }
+                            return Nothing()
+                        }
+                    },
+                    effects: { _ in true },
+                    // Of four points the first and the third: in between it is another fault, that of another way.
+                    options: RecoveryOptions(maxCrashes: 2, replays: 1)
+                )
+            }
+        )
+        #expect(failure.code == .nondeterministic)
+        #expect(failure.crash?.description == "right after the checkpoint of step 1 'first'")
+        #expect(failure.message.contains("step 1: 'first' is recorded here, but the code now calls 'later'"))
+    }
+
     /// Keeps in memory what it has fetched.
     struct Forgetful: Workflow {
         static let name: WorkflowName = "forgetful"
@@ -134,7 +160,9 @@ struct FragileWorkflowTests {
         let failure = try #require(
             await #expect(throws: RecoveryFailure.self) {
                 try await verifyRecovery(
-                    of: Written { (_: Nothing, context) async throws -> String in try await context.run(Forgetful.self, Nothing()) },
+                    of: Written { (_: Nothing, context) async throws -> String in
+                        try await context.run(Forgetful.self, Nothing())
+                    },
                     input: Nothing()
                 ) { registry in
                     try registry.register(Forgetful())
@@ -144,7 +172,9 @@ struct FragileWorkflowTests {
         #expect(failure.code == .different)
         #expect(failure.workflow == "forgetful")
         #expect(failure.step == StepID(2))
-        #expect(failure.crash?.description == "right after the checkpoint of step 1 'log in' of its child 'forgetful' (/1)")
+        #expect(
+            failure.crash?.description == "right after the checkpoint of step 1 'log in' of its child 'forgetful' (/1)"
+        )
     }
 
     @Test("that waits for a child nobody knows, and says for what it waits")

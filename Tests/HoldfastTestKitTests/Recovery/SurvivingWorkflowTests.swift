@@ -37,13 +37,18 @@ struct SurvivingWorkflowTests {
             world: { World() },
             workflow: { world in
                 Written { (limit: Int, context) async throws -> Int in
-                    let tries = try await context.step("stubborn", retry: .exponential(maxAttempts: 5, interval: .seconds(600))) {
+                    let tries = try await context.step(
+                        "stubborn",
+                        retry: .exponential(maxAttempts: 5, interval: .seconds(600))
+                    ) {
                         step in
                         guard step.attempt == limit else { throw Refused(reason: "attempt \(step.attempt)") }
                         return step.attempt
                     }
                     do {
-                        _ = try await context.step("hopeless", throwing: Refused.self) { _ -> Int in throw Refused(reason: "never") }
+                        _ = try await context.step("hopeless", throwing: Refused.self) { _ -> Int in
+                            throw Refused(reason: "never")
+                        }
                     } catch let error as Refused {
                         try await context.step("apology") { _ in world.note("sorry: \(error.reason)") }
                     }
@@ -165,7 +170,11 @@ struct SurvivingWorkflowTests {
         )
         #expect(failure.code == .effectRepeated)
         #expect(failure.crash?.description == "between the effect of step 1 'charge' and its checkpoint")
-        #expect(failure.message.contains(#"["under-test-1: 7"], and after the recovery ["under-test-1: 7", "under-test-1: 7"]"#))
+        #expect(
+            failure.message.contains(
+                #"["under-test-1: 7"], and after the recovery ["under-test-1: 7", "under-test-1: 7"]"#
+            )
+        )
         #expect(failure.message.contains("idempotency key"))
     }
 
@@ -174,7 +183,9 @@ struct SurvivingWorkflowTests {
         let names = Mutex<[String]>([])
         let report = try await verifyRecovery(
             of: Written { (_: Nothing, context) async throws -> Nothing in
-                for number in 1...20 { try await context.step("step") { _ in names.withLock { $0.append("\(number)") } } }
+                for number in 1...20 {
+                    try await context.step("step") { _ in names.withLock { $0.append("\(number)") } }
+                }
                 return Nothing()
             },
             input: Nothing(),

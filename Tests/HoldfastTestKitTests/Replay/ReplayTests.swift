@@ -53,7 +53,9 @@ struct ReplayTests {
     func changed(change: Changing.Change, step: Int32?, detail: String) async throws {
         let history = try WorkflowHistory(contentsOf: Self.folder.appending(path: "ended.json"))
         let failure = try #require(
-            await #expect(throws: ReplayFailure.self) { try await replay(history: history, against: Changing(change: change)) }
+            await #expect(throws: ReplayFailure.self) {
+                try await replay(history: history, against: Changing(change: change))
+            }
         )
         #expect(failure.step == step.map { StepID($0) })
         #expect(failure.message.contains(detail))
@@ -122,7 +124,9 @@ struct ReplayTests {
         try await replay(history: history(false, .pending), against: workflow)
         try await replay(history: history(true, .pending), against: workflow)
         let failure = try #require(
-            await #expect(throws: ReplayFailure.self) { try await replay(history: history(true, .success), against: workflow) }
+            await #expect(throws: ReplayFailure.self) {
+                try await replay(history: history(true, .success), against: workflow)
+            }
         )
         #expect(failure.step == StepID(1))
     }
@@ -133,7 +137,10 @@ struct ReplayTests {
             ("", "expected"), ("[]", "not an object"), (#"{"id":"w"}"#, "'steps' is not a list"),
             (#"{"id":1,"steps":[]}"#, "'id' is not a text"),
             (#"{"id":"w","name":"n","status":"SUCCESS","steps":[{"step":"1"}]}"#, "'step' is not a number"),
-            (#"{"id":"w","name":"n","status":"SUCCESS","steps":[{"step":2,"name":"b"},{"step":1,"name":"a"}]}"#, "do not grow"),
+            (
+                #"{"id":"w","name":"n","status":"SUCCESS","steps":[{"step":2,"name":"b"},{"step":1,"name":"a"}]}"#,
+                "do not grow"
+            ),
         ]
     )
     func malformed(text: String, reason: String) throws {

@@ -127,7 +127,12 @@ struct ManualClockTests {
             let beyond = try await client.start(type(of: workflow), 86_400, options: .init(timeout: .seconds(86_399)))
             await #expect(throws: WorkflowFailure.self) { try await beyond.result() }
             #expect(try await beyond.status() == .cancelled)
-            let delayed = try await client.enqueue(type(of: workflow), 1, on: "later", options: .init(delay: Self.month))
+            let delayed = try await client.enqueue(
+                type(of: workflow),
+                1,
+                on: "later",
+                options: .init(delay: Self.month)
+            )
             _ = try await delayed.result()
         }
     }

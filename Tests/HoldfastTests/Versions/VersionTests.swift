@@ -114,7 +114,12 @@ struct VersionTests {
             }
         }
         try await TestDatabase.with { database in
-            try await withExecutor(database, version: "v1", configure: { $0.shutdownGracePeriod = .zero }, register: code) {
+            try await withExecutor(
+                database,
+                version: "v1",
+                configure: { $0.shutdownGracePeriod = .zero },
+                register: code
+            ) {
                 executor in
                 _ = try await executor.client.start(Self.workflow, Nothing())
                 try await database.until("SELECT count(*) FROM {s}.operation_outputs", is: 2)
