@@ -22,6 +22,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "Holdfast", targets: ["Holdfast"]),
+        .library(name: "HoldfastTestKit", targets: ["HoldfastTestKit"]),
         .executable(name: "holdfast", targets: ["HoldfastTool"]),
     ],
     dependencies: [
@@ -67,6 +68,25 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
+            swiftSettings: settings
+        ),
+        // With what users test their own workflows.
+        .target(
+            name: "HoldfastTestKit",
+            dependencies: [
+                "Holdfast", "HoldfastCore", "HoldfastPostgres",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "HoldfastTestKitTests",
+            dependencies: [
+                "HoldfastTestKit", "Holdfast", "HoldfastPostgres",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            exclude: ["Histories", "Replay/Histories"],
             swiftSettings: settings
         ),
         // What the tests of several targets need.

@@ -30,6 +30,9 @@ package struct PostgresConfiguration: Sendable {
     /// How many prepared statements a connection remembers before it forgets the least recently used one.
     package var preparedStatementLimit: Int = 256
 
+    /// By what a test cuts and freezes the connections.
+    package var wires: Wires?
+
     package init(_ connectionString: String, applicationName: String = "holdfast") {
         self.connectionString = connectionString
         self.applicationName = applicationName

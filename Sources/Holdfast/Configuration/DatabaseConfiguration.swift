@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
-import HoldfastPostgres
+package import HoldfastPostgres
 
 /// Where the system database is.
 public struct DatabaseConfiguration: Sendable {
@@ -23,6 +23,8 @@ public struct DatabaseConfiguration: Sendable {
     public var connectTimeout: Duration = .seconds(10)
     /// How long the network may be silent before a connection counts as lost, on both of its ends.
     var silenceLimit: Duration = .seconds(10)
+    /// By what a test cuts and freezes the connections.
+    package var wires: Wires?
 
     /// Makes a configuration.
     public init(
@@ -75,6 +77,7 @@ public struct DatabaseConfiguration: Sendable {
         configuration.silenceLimit = self.silenceLimit
         configuration.serverSilenceLimit = self.silenceLimit
         configuration.preparesStatements = !self.isPooled
+        configuration.wires = self.wires
         return configuration
     }
 
@@ -84,6 +87,7 @@ public struct DatabaseConfiguration: Sendable {
         var configuration = PostgresConfiguration(url, applicationName: applicationName)
         configuration.connectTimeout = self.connectTimeout
         configuration.silenceLimit = self.silenceLimit
+        configuration.wires = self.wires
         return configuration
     }
 }

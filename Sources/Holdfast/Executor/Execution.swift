@@ -194,6 +194,7 @@ extension InterruptionReason {
         case .shutdown: "the executor is shutting down; the workflow goes back to its queue"
         case .checked: "the record ends here; this run only checked it"
         case .selfFenced: "the executor could not renew its lease in time"
+        case .killed: "the test killed its executor"
         }
     }
 }

@@ -20,6 +20,7 @@ final class ExecutorLife: Sendable {
     private struct State {
         var phase: Phase = .new
         var isReplaced = false
+        var isKilled = false
         var isDrainRequested = false
         var failure: (any Error)?
         var waiters: [CheckedContinuation<Readiness, Never>] = []
@@ -67,6 +68,12 @@ final class ExecutorLife: Sendable {
         self.stop.wake()
     }
 
+    /// A test has killed what stands for the process.
+    func killed() {
+        self.state.withLock { $0.isKilled = true }
+        self.stop.wake()
+    }
+
     /// An operator wants the executor drained; it stays a member, so that one sees when it is idle.
     func requestDrain() {
         let onChange = self.state.withLock { state in
@@ -78,6 +85,8 @@ final class ExecutorLife: Sendable {
     }
 
     var isReplaced: Bool { self.state.withLock { $0.isReplaced } }
+
+    var isKilled: Bool { self.state.withLock { $0.isKilled } }
 
     /// Waits until the executor is ready or has ended.
     func untilReady() async -> Readiness {

@@ -43,14 +43,18 @@ extension HoldfastExecutor {
             self.life.ready()
             await self.untilStopped()
             self.life.stopping()
-            await self.drain()
-            // Still a member, with its lease session: else peers would take a slow end for a death. A task of its own,
-            // because this one may be cancelled; it is awaited right here.
-            self.membership.beginLeave()
-            await Task { await self.leave() }.value
+            // The dead say no goodbye.
+            if !self.life.isKilled {
+                await self.drain()
+                // Still a member, with its lease session: else peers would take a slow end for a death. A task of its own,
+                // because this one may be cancelled; it is awaited right here.
+                self.membership.beginLeave()
+                await Task { await self.leave() }.value
+            }
             group.cancelAll()
         }
         await Task { await self.core.close() }.value
+        guard !self.life.isKilled else { return }
         self.logger.info("stopped")
         if self.life.isReplaced {
             throw HoldfastError(
@@ -74,16 +78,7 @@ extension HoldfastExecutor {
 
     private func prepare() async throws {
         let identity = self.host.identity
-        try await self.insist("preparing the system database") {
-            let migrator = Migrator(
-                configuration: self.configuration.database.session(applicationName: "holdfast-migrate")
-                    ?? self.configuration.database.statements(applicationName: "holdfast-migrate"),
-                names: self.core.database.names,
-                logger: self.logger
-            )
-            let report = try await self.configuration.migrates ? migrator.migrate() : migrator.verify()
-            self.logger.debug("the system database is ready", metadata: ["report": "\(report)"])
-        }
+        if !self.configuration.trustsSchema { try await self.prepareSchema() }
         try await self.insist("registering the queues") {
             let standing = try await self.host.database.versionStanding(
                 identity.applicationVersion,
@@ -120,6 +115,19 @@ extension HoldfastExecutor {
         )
     }
 
+    private func prepareSchema() async throws {
+        try await self.insist("preparing the system database") {
+            let migrator = Migrator(
+                configuration: self.configuration.database.session(applicationName: "holdfast-migrate")
+                    ?? self.configuration.database.statements(applicationName: "holdfast-migrate"),
+                names: self.core.database.names,
+                logger: self.logger
+            )
+            let report = try await self.configuration.migrates ? migrator.migrate() : migrator.verify()
+            self.logger.debug("the system database is ready", metadata: ["report": "\(report)"])
+        }
+    }
+
     private func register(_ queue: Queue, overwrites: Bool) async throws {
         let identity = self.host.identity
         let owner = try await self.host.database.registerQueue(
@@ -139,6 +147,7 @@ extension HoldfastExecutor {
     private func insist(_ what: String, _ operation: () async throws -> Void) async throws {
         var attempt = 0
         while true {
+            guard !self.life.isKilled else { throw CancellationError() }
             do {
                 return try await operation()
             } catch let error as PostgresError where error.isTransient {

@@ -79,6 +79,8 @@ public final class HoldfastExecutor: Service {
             connectionName: "holdfast",
             limits: configuration.payloadLimits,
             retries: true,
+            clock: configuration.clock,
+            faults: configuration.faults,
             logger: logger
         )
         let host = ExecutionHost(
@@ -142,6 +144,10 @@ public final class HoldfastExecutor: Service {
         self.life = life
         self.core = core
         core.attach(host)
+        configuration.faults?.onDeath {
+            host.bury()
+            life.killed()
+        }
         self.client = HoldfastClient(core: core)
     }
 }

@@ -260,6 +260,8 @@ final class Membership: Sendable {
     /// Ticks the machine at the moment of self-stop, however long a renewal hangs.
     private func watchClock() async {
         while !Task.isCancelled {
+            // A stopped process does not look at its clock.
+            await self.host.faults?.untilThawed()
             let now = ContinuousClock.now
             let (action, next) = self.state.withLock { state in
                 let action = state.machine.tick(now: now)

@@ -60,7 +60,10 @@ public final class WorkflowContext {
                     + "calls '\(error.called)'; the workflow began under other code, or its calls are not in a fixed order"
             )
         }
-        if case .execute = decision, !isParallel { try self.endCheckIfChecking() }
+        if case .execute(let functionID) = decision, let check = self.execution.check {
+            check.went(beyond: functionID, name: name)
+            if !isParallel { try self.endCheckIfChecking() }
+        }
         return decision
     }
 

@@ -120,4 +120,40 @@ struct VersionTests {
             }
         }
     }
+
+    @Test("fit a record in which a parallel step is missing that had not ended yet")
+    func parallel() async throws {
+        let door = Door()
+        defer { door.open() }
+        func code(_ registry: inout WorkflowRegistry) throws {
+            try registry.register(Self.workflow) { _, context in
+                let first = try context.startStep("started") { _ in
+                    try await door.pass()
+                    return true
+                }
+                let mapped = try await context.map([1, 2, 3], step: "mapped") { item, _ in
+                    if item == 2 { try await door.pass() }
+                    return "\(item)"
+                }
+                _ = try await first.value
+                return mapped
+            }
+        }
+        try await TestDatabase.with { database in
+            try await withExecutor(
+                database,
+                version: "v1",
+                configure: { $0.shutdownGracePeriod = .zero },
+                register: code
+            ) {
+                executor in
+                _ = try await executor.client.start(Self.workflow, Nothing())
+                try await database.until("SELECT count(*) FROM {s}.operation_outputs", is: 2)
+            }
+            try await withExecutor(database, version: "v2", register: code) { executor in
+                let verdicts = try await executor.client.checkRepin(from: "v1", to: "v2")
+                #expect(verdicts.map(\.isCompatible) == [true], "\(verdicts)")
+            }
+        }
+    }
 }

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import Synchronization
+
+/// Hands the schemas of one test to the next, because making the tables takes longer than most tests; and lets only so
+/// many tests run at once, because each needs connections.
+final class SchemaShelf: Sendable {
+    private struct State {
+        var free: Int
+        var waiters: [CheckedContinuation<Void, Never>] = []
+        var active = 0
+        var emptied: [String] = []
+    }
+
+    private let state: Mutex<State>
+
+    private static let shelves = Mutex<[String: SchemaShelf]>([:])
+
+    /// The shelf of a server. It has as many turns as the connections of a server with the defaults (100) allow.
+    static func of(_ url: String) -> SchemaShelf {
+        self.shelves.withLock { shelves in
+            let shelf = shelves[url] ?? SchemaShelf(turns: 8)
+            shelves[url] = shelf
+            return shelf
+        }
+    }
+
+    init(turns: Int) { self.state = Mutex(State(free: turns)) }
+
+    /// Waits for a turn.
+    ///
+    /// - Returns: What tells a pair of schemas from others whose tables are there and empty, if there is such a pair.
+    func take() async -> String? {
+        await withCheckedContinuation { waiter in
+            let proceeds = self.state.withLock { state in
+                guard state.free > 0 else {
+                    state.waiters.append(waiter)
+                    return false
+                }
+                state.free -= 1
+                return true
+            }
+            if proceeds { waiter.resume() }
+        }
+        return self.state.withLock { state in
+            state.active += 1
+            return state.emptied.popLast()
+        }
+    }
+
+    /// Ends a turn.
+    ///
+    /// - Parameter emptied: The schemas that the next test may have.
+    /// - Returns: The schemas to drop: all of them, when nobody is left who could use them.
+    func giveBack(emptied: String?) -> [String] {
+        let (next, dropped) = self.state.withLock { state -> (CheckedContinuation<Void, Never>?, [String]) in
+            state.active -= 1
+            if let emptied { state.emptied.append(emptied) }
+            if !state.waiters.isEmpty { return (state.waiters.removeFirst(), []) }
+            state.free += 1
+            guard state.active == 0 else { return (nil, []) }
+            defer { state.emptied = [] }
+            return (nil, state.emptied)
+        }
+        next?.resume()
+        return dropped
+    }
+}
