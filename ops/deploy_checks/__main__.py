@@ -15,6 +15,7 @@ from image import Dockerfile, check_dockerfile
 def check():
     findings = Findings()
     check_dockerfile(Dockerfile.read(), findings)
+    findings.report()  # what follows reads the Dockerfile, too
     objects = manifests.check(findings)
     units.check(findings)
     findings.report()

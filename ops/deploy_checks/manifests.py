@@ -42,13 +42,19 @@ def check(findings):
         left = re.search(r"\b(APPLICATION|VERSION|IMAGE)\b", yaml.safe_dump(each))
         findings.expect(not left, f"{title(each)}: a placeholder is left")
     check_names(findings)
+    findings.report()  # what follows takes the shape of the objects for granted
 
     by_kind = {}
     for each in objects:
         by_kind.setdefault(each["kind"], []).append(each)
     deployment = by_kind["Deployment"][0]
     check_deployment(deployment, findings)
-    for workload in (deployment, by_kind["Job"][0]):
+    job = by_kind["Job"][0]
+    findings.expect(
+        job["spec"]["template"]["spec"]["restartPolicy"] in ("Never", "OnFailure"),
+        f"{title(job)}: a job's pods must not always restart",
+    )
+    for workload in (deployment, job):
         check_pod(workload, by_kind, findings)
     labels = deployment["spec"]["selector"]["matchLabels"]
     findings.expect(
@@ -117,6 +123,8 @@ def check_pod(workload, by_kind, findings):
             {"cpu", "memory"} <= resources["requests"].keys() and resources["limits"].keys() == {"memory"},
             f"{name}: it must request CPU and memory, and limit memory only",
         )
+        for quantity in [*resources["requests"].values(), *resources["limits"].values()]:
+            findings.expect(re.fullmatch(r"\d+(m|[KMG]i)?", quantity), f"{name}: '{quantity}' is no quantity")
         for variable in container["env"]:
             secret = variable.get("valueFrom", {}).get("secretKeyRef")
             findings.expect(

@@ -104,7 +104,7 @@ def install(root, database):
     # A freeze is to be found in seconds here.
     os.makedirs(f"{etc}/holdfast-executor@.service.d")
     with open(f"{etc}/holdfast-executor@.service.d/hurry.conf", "w", encoding="utf-8") as file:
-        file.write("[Service]\nWatchdogSec=4\nRestartSec=1\n")
+        file.write("[Service]\nWatchdogSec=4\nRestartSec=1\nTimeoutStartSec=4\n")
 
 
 class ControlGroups:
@@ -155,6 +155,7 @@ class Machine:
                 raise Failed(f"systemd was told: {self.show(instance, 'StatusText')}")
         self.expect_fleet(active=2)
         self.survive_freeze("1")
+        self.wait_for_database("3")
         began = time.monotonic()
         self.systemctl("restart", "holdfast-executor@2")
         restarted = time.monotonic() - began
@@ -167,7 +168,7 @@ class Machine:
         journal = self.inside("journalctl", "--no-pager", "--output=cat", "--unit=holdfast-executor@*")
         if "password file" in journal:
             raise Failed("libpq does not take the password file that systemd hands over")
-        print(f"started, frozen and restarted by the watchdog, restarted in {restarted:.1f} s, stopped with its target")
+        print(f"started, frozen and restarted by the watchdog, patient without a database, restarted in {restarted:.1f} s, stopped with its target")
 
     def boot(self):
         children = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
@@ -194,6 +195,20 @@ class Machine:
         if self.show(instance, "NRestarts") != "1":
             raise Failed(f"it was restarted {self.show(instance, 'NRestarts')} times instead of once")
         self.expect_fleet(active=2)
+
+    def wait_for_database(self, instance):
+        """An executor that finds no database is not given up: it has its time to start extended."""
+        folder = f"/run/systemd/system/holdfast-executor@{instance}.service.d"
+        nowhere = "postgresql://postgres@127.0.0.1:1/nowhere"
+        drop_in = f"[Service]\\nEnvironmentFile=\\nEnvironment=HOLDFAST_DATABASE_URL={nowhere}\\n"
+        self.inside("/bin/sh", "-c", f"mkdir -p {folder} && printf '{drop_in}' >{folder}/nowhere.conf")
+        self.systemctl("daemon-reload")
+        self.systemctl("start", "--no-block", f"holdfast-executor@{instance}")
+        self.until(lambda: self.show(instance, "StatusText").startswith("starting"), "it does not say that it starts")
+        time.sleep(10)  # more than twice TimeoutStartSec
+        self.expect(instance, "ActiveState", "activating")
+        self.expect(instance, "NRestarts", "0")
+        self.systemctl("stop", f"holdfast-executor@{instance}")
 
     # MARK: Asking
 
