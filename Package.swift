@@ -112,7 +112,7 @@ let package = Package(
         .testTarget(
             name: "HoldfastTests",
             dependencies: [
-                "Holdfast", "HoldfastCore", "HoldfastPostgres", "TestSupport", "TestWorker",
+                "Holdfast", "HoldfastCore", "HoldfastPostgres", "HoldfastTestKit", "TestSupport", "TestWorker",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

@@ -18,14 +18,37 @@ extension SystemDatabase {
         )
         var deletions: [PostgresQuery] = []
         for row in tables { deletions.append(PostgresQuery("DELETE FROM \(try row.string(0))")) }
-        _ = try await self.pool.pipeline(deletions)
+        try await self.repeatingDeadlocks { () async throws(PostgresError) in
+            _ = try await self.pool.pipeline(deletions)
+        }
     }
 
     /// Drops both schemas with everything in them.
     package func dropSchemas() async throws(PostgresError) {
-        _ = try await self.pool.execute(
-            PostgresQuery("DROP SCHEMA IF EXISTS \(self.names.dbos), \(self.names.holdfast) CASCADE")
-        )
+        try await self.repeatingDeadlocks { () async throws(PostgresError) in
+            _ = try await self.pool.execute(
+                PostgresQuery("DROP SCHEMA IF EXISTS \(self.names.dbos), \(self.names.holdfast) CASCADE")
+            )
+        }
+    }
+
+    /// Somebody may still work with these tables, and lock them in another order.
+    private func repeatingDeadlocks(_ statement: () async throws(PostgresError) -> Void) async throws(PostgresError) {
+        for _ in 1..<10 {
+            do throws(PostgresError) {
+                return try await statement()
+            } catch  where error.sqlState == "40P01" {
+                continue
+            }
+        }
+        try await statement()
+    }
+
+    /// How many connections the server takes at once.
+    package func connectionLimit() async throws(PostgresError) -> Int {
+        let result = try await self.pool.execute("SELECT current_setting('max_connections')::int8")
+        guard let row = result.first else { return 0 }
+        return try row.int(0)
     }
 
     /// The executors that have neither left nor been declared dead.

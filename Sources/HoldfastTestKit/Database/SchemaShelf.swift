@@ -15,15 +15,21 @@ final class SchemaShelf: Sendable {
 
     private let state: Mutex<State>
 
-    private static let shelves = Mutex<[String: SchemaShelf]>([:])
+    private static let shelves = Mutex<[String: Task<SchemaShelf, Never>]>([:])
 
-    /// The shelf of a server. It has as many turns as the connections of a server with the defaults (100) allow.
-    static func of(_ url: String) -> SchemaShelf {
-        self.shelves.withLock { shelves in
-            let shelf = shelves[url] ?? SchemaShelf(turns: 8)
+    /// The shelf of a server, with as many turns as its connections allow: 8 for the usual hundred.
+    static func of(_ url: String) async -> SchemaShelf {
+        let shelf = self.shelves.withLock { shelves in
+            if let shelf = shelves[url] { return shelf }
+            // Unstructured, because whoever asks first may be cancelled while others wait. It ends by itself.
+            let shelf = Task {
+                let limit = try? await TestDatabase(url: url, suffix: "none", server: .url(url)).connectionLimit()
+                return SchemaShelf(turns: max(2, min(16, (limit ?? 100) / 12)))
+            }
             shelves[url] = shelf
             return shelf
         }
+        return await shelf.value
     }
 
     init(turns: Int) { self.state = Mutex(State(free: turns)) }

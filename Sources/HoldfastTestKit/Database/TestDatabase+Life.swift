@@ -28,7 +28,7 @@ extension TestDatabase {
         _ body: (TestDatabase) async throws -> R
     ) async throws -> R {
         let resolved = try await server.resolve()
-        let shelf = SchemaShelf.of(resolved.url)
+        let shelf = await SchemaShelf.of(resolved.url)
         let shelved = await shelf.take()
         let suffix = shelved ?? UUID().uuidString.prefix(8).lowercased()
         let database = try TestDatabase(url: resolved.url, suffix: suffix, server: server)
@@ -36,8 +36,7 @@ extension TestDatabase {
         do {
             if shelved == nil { try await database.migrate(resolved) }
         } catch {
-            for suffix in shelf.giveBack(emptied: nil) { await database.drop(suffix) }
-            await database.system.close()
+            await database.end(on: shelf, isUsable: false)
             throw error
         }
         do {
@@ -46,16 +45,28 @@ extension TestDatabase {
             result = .failure(error)
         }
         if case .failure = result, keepsFailed { database.keep() }
-        let emptied = await database.end() ? suffix : nil
-        for suffix in shelf.giveBack(emptied: emptied) { await database.drop(suffix) }
-        await database.system.close()
+        await database.end(on: shelf, isUsable: true)
         return try result.get()
     }
+
+    /// Ends the turn of a test, whatever became of it.
+    private func end(on shelf: SchemaShelf, isUsable: Bool) async {
+        // A task of its own, awaited right here: that of a test that ran out of time is cancelled.
+        await Task {
+            let isEmptied = isUsable ? await self.prepareForNext() : false
+            for suffix in shelf.giveBack(emptied: isEmptied ? self.suffix : nil) { await self.drop(suffix) }
+            await self.system.close()
+        }.value
+    }
+
+    private var suffix: String { String(self.configuration.schema.dropFirst(Self.prefix.count)) }
+
+    private static let prefix = "dbos_test_"
 
     init(url: String, suffix: String, server: TestServer) throws {
         let configuration = DatabaseConfiguration(
             url: url,
-            schema: "dbos_test_\(suffix)",
+            schema: "\(Self.prefix)\(suffix)",
             ownSchema: "holdfast_test_\(suffix)"
         )
         let pool = PostgresPool(
@@ -70,6 +81,14 @@ extension TestDatabase {
             system: SystemDatabase(pool: pool, names: names, logger: TestLog.logger),
             ledger: Ledger()
         )
+    }
+
+    /// How many connections the server takes at once.
+    func connectionLimit() async throws -> Int {
+        let result: Result<Int, any Error>
+        do { result = .success(try await self.system.connectionLimit()) } catch { result = .failure(error) }
+        await self.system.close()
+        return try result.get()
     }
 
     private func migrate(_ server: TestServer.Resolved) async throws {
@@ -88,7 +107,7 @@ extension TestDatabase {
     /// Makes the schemas fit for the next test, or drops them.
     ///
     /// - Returns: Whether the next test may have them.
-    private func end() async -> Bool {
+    private func prepareForNext() async -> Bool {
         let (killed, isKept) = self.ledger.state.withLock { ($0.killed, $0.isKept) }
         if isKept {
             TestLog.say(

@@ -8,7 +8,7 @@ import Testing
 
 @testable import HoldfastTestKit
 
-@Suite("A test database", .timeLimit(.minutes(2)))
+@Suite("A test database", .timeLimit(.minutes(5)))
 struct TestDatabaseTests {
     @Test("is there with the trait, empty, and another one for each test", .postgres, arguments: 1...4)
     func trait(number: Int) async throws {

@@ -5,7 +5,7 @@ import Holdfast
 import HoldfastTestKit
 import Testing
 
-@Suite("An executor of a test fleet", .postgres, .timeLimit(.minutes(3)))
+@Suite("An executor of a test fleet", .postgres, .timeLimit(.minutes(5)))
 struct TestFleetTests {
     /// Tells which executor runs it, and waits at a door between two steps.
     private static func waiter(_ world: World, _ door: Door) -> Written<Nothing, String> {

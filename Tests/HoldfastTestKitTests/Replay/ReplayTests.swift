@@ -6,7 +6,7 @@ import Holdfast
 import HoldfastTestKit
 import Testing
 
-@Suite("A recorded history", .timeLimit(.minutes(2)))
+@Suite("A recorded history", .timeLimit(.minutes(5)))
 struct ReplayTests {
     /// As it was when the histories were recorded, or changed in one way or another.
     struct Changing: Workflow {

@@ -6,7 +6,7 @@ import Holdfast
 import HoldfastTestKit
 import Testing
 
-@Suite("A manual clock", .postgres, .timeLimit(.minutes(2)))
+@Suite("A manual clock", .postgres, .timeLimit(.minutes(5)))
 struct ManualClockTests {
     private static let month: Duration = .seconds(30 * 86_400)
 

@@ -4,6 +4,7 @@
 import Foundation
 import Holdfast
 import HoldfastPostgres
+import HoldfastTestKit
 import Logging
 import Testing
 
@@ -27,8 +28,6 @@ struct TestDatabase: Sendable {
         return logger
     }()
 
-    private static let shelf = SchemaShelf(turns: 12)
-
     /// Runs a test on schemas of its own, without a row in them.
     ///
     /// - Parameters:
@@ -39,43 +38,40 @@ struct TestDatabase: Sendable {
         fresh: Bool = false,
         _ body: (TestDatabase) async throws -> R
     ) async throws -> R {
-        let isFresh = fresh || url != self.url
-        let suffix = await self.shelf.take(fresh: isFresh)
-        let database = TestDatabase(
-            configuration: DatabaseConfiguration(url: url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)"),
-            pool: PostgresPool(PostgresConfiguration(url, applicationName: "test"), size: 2, logger: self.logger)
+        guard !fresh, url == self.url else { return try await self.withFresh(url, body) }
+        return try await HoldfastTestKit.TestDatabase.with(.url(url)) { database in
+            try await self.withPool(database.configuration, body)
+        }
+    }
+
+    private static func withFresh<R>(_ url: String, _ body: (TestDatabase) async throws -> R) async throws -> R {
+        let suffix = UUID().uuidString.prefix(8).lowercased()
+        let configuration = DatabaseConfiguration(url: url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)")
+        return try await self.withPool(configuration) { database in
+            let result: Result<R, any Error>
+            do { result = .success(try await body(database)) } catch { result = .failure(error) }
+            do { try await database.query("DROP SCHEMA IF EXISTS {s}, {h} CASCADE") } catch {
+                Issue.record(error, "the schemas \(suffix) are left behind")
+            }
+            return try result.get()
+        }
+    }
+
+    private static func withPool<R>(
+        _ configuration: DatabaseConfiguration,
+        _ body: (TestDatabase) async throws -> R
+    ) async throws -> R {
+        let pool = PostgresPool(
+            PostgresConfiguration(configuration.url, applicationName: "test"),
+            size: 2,
+            logger: self.logger
         )
         let result: Result<R, any Error>
-        do { result = .success(try await body(database)) } catch { result = .failure(error) }
-        var isEmptied = false
-        do {
-            if isFresh { try await database.drop(suffix) } else { isEmptied = try await database.empty() }
-        } catch {
-            Issue.record(error, "the schemas \(suffix) are left behind")
+        do { result = .success(try await body(TestDatabase(configuration: configuration, pool: pool))) } catch {
+            result = .failure(error)
         }
-        for suffix in self.shelf.giveBack(emptied: isEmptied ? suffix : nil) { try await database.drop(suffix) }
-        await database.pool.close()
+        await pool.close()
         return try result.get()
-    }
-
-    private func drop(_ suffix: String) async throws {
-        try await self.query("DROP SCHEMA IF EXISTS dbos_\(suffix), holdfast_\(suffix) CASCADE")
-    }
-
-    /// Deletes every row but those that say which migrations have run.
-    private func empty() async throws -> Bool {
-        try await self.query(
-            """
-            DO $$ DECLARE t record; BEGIN
-              PERFORM set_config('session_replication_role', 'replica', true);
-              FOR t IN SELECT schemaname, tablename FROM pg_tables
-                        WHERE schemaname IN ('{s}', '{h}') AND tablename NOT LIKE '%migrations' LOOP
-                EXECUTE format('DELETE FROM %I.%I', t.schemaname, t.tablename);
-              END LOOP;
-            END $$
-            """
-        )
-        return true
     }
 
     /// Runs a statement; `{s}` and `{h}` stand for the schemas.
