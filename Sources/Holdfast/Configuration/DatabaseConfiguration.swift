@@ -73,7 +73,7 @@ public struct DatabaseConfiguration: Sendable {
         var configuration = PostgresConfiguration(self.url, applicationName: applicationName)
         configuration.connectTimeout = self.connectTimeout
         configuration.silenceLimit = self.silenceLimit
-        configuration.serverSilenceLimit = self.silenceLimit
+        configuration.serverSilenceLimit = self.isPooled ? nil : self.silenceLimit
         configuration.preparesStatements = !self.isPooled
         return configuration
     }

@@ -5,6 +5,7 @@ import Foundation
 import Holdfast
 import HoldfastPostgres
 import Logging
+import TestSupport
 import Testing
 
 /// Two fresh schemas on the test server, removed at the end.
@@ -13,12 +14,17 @@ struct TestDatabase: Sendable {
     /// A connection of the test's own, to look at the rows and to make trouble.
     let pool: PostgresPool
 
-    static let url: String = {
-        guard let url = ProcessInfo.processInfo.environment["HOLDFAST_TEST_DATABASE_URL"] else {
-            fatalError("HOLDFAST_TEST_DATABASE_URL is not set; run the tests through ops/test")
+    /// A connection of a test's own.
+    ///
+    /// - Parameter url: The server. Default: the one that all tests share, through a pooler if there is one.
+    static func connection(to url: String? = nil) -> PostgresConfiguration {
+        var configuration = PostgresConfiguration(url ?? TestServer.url, applicationName: "test")
+        if url == nil, TestServer.isPooled {
+            configuration.preparesStatements = false
+            configuration.serverSilenceLimit = nil
         }
-        return url
-    }()
+        return configuration
+    }
 
     static let logger: Logger = {
         var logger = Logger(label: "test")
@@ -35,15 +41,22 @@ struct TestDatabase: Sendable {
     ///   - url: The server. Default: the one that all tests share.
     ///   - fresh: Whether there must be no tables either. Default: an earlier test may have left them.
     static func with<R>(
-        url: String = url,
+        url: String? = nil,
         fresh: Bool = false,
         _ body: (TestDatabase) async throws -> R
     ) async throws -> R {
-        let isFresh = fresh || url != self.url
+        let isFresh = fresh || url != nil
+        let isPooled = url == nil && TestServer.isPooled
         let suffix = await self.shelf.take(fresh: isFresh)
         let database = TestDatabase(
-            configuration: DatabaseConfiguration(url: url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)"),
-            pool: PostgresPool(PostgresConfiguration(url, applicationName: "test"), size: 2, logger: self.logger)
+            configuration: DatabaseConfiguration(
+                url: url ?? TestServer.url,
+                directURL: isPooled ? TestServer.sessionURL : nil,
+                isPooled: isPooled,
+                schema: "dbos_\(suffix)",
+                ownSchema: "holdfast_\(suffix)"
+            ),
+            pool: PostgresPool(self.connection(to: url), size: 2, logger: self.logger)
         )
         let result: Result<R, any Error>
         do { result = .success(try await body(database)) } catch { result = .failure(error) }
