@@ -18,13 +18,13 @@ package struct PostgresConfiguration: Sendable {
     /// How long the server may be silent, so that not even its kernel answers, before the connection counts as lost here.
     package var silenceLimit: Duration = .seconds(10)
 
-    /// How long this end may be silent before the server ends the session, with its transaction and locks.
-    package var serverSilenceLimit: Duration = .seconds(10)
+    /// How long this end may be silent before the server ends the session, with its transaction and locks. `nil` leaves the
+    /// session as it is: behind PgBouncer in transaction mode it belongs to somebody else a moment later.
+    package var serverSilenceLimit: Duration? = .seconds(10)
 
     /// Whether statements are prepared once per connection and run by name.
     ///
-    /// `false` is what PgBouncer in transaction mode needs: statements are sent without a name, and the session, which
-    /// belongs to somebody else a moment later, is left as it is.
+    /// `false` sends unnamed statements, which is what PgBouncer in transaction mode needs.
     package var preparesStatements: Bool = true
 
     /// How many prepared statements a connection remembers before it forgets the least recently used one.

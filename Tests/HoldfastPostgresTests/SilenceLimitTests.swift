@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import TestSupport
 import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1))) struct SilenceLimitTests {
+@Suite(.timeLimit(.minutes(1)), .direct(because: "settings belong to a session"))
+struct SilenceLimitTests {
     @Test(arguments: [2, 3, 4, 7, 9, 10, 11, 12, 19, 20, 30, 599, 32_767])
     func theLimitIsMetExactly(seconds: Int) {
         let limit = SilenceLimit(.seconds(seconds))
@@ -31,7 +33,7 @@ import Testing
     }
 
     @Test func aPooledSessionIsLeftAsItIs() async throws {
-        let connection = try await TestDatabase.connect { $0.preparesStatements = false }
+        let connection = try await TestDatabase.connect { $0.serverSilenceLimit = nil }
         #expect(try await Self.settings(of: connection)[3] == "0")
     }
 

@@ -65,6 +65,8 @@ listen_port = {self.port}
 unix_socket_dir =
 auth_type = trust
 auth_file = {users}
+auth_user = {user}
+auth_query = SELECT usename, '' FROM pg_catalog.pg_shadow WHERE usename = $1
 admin_users = {user}
 max_client_conn = 2000
 default_pool_size = {size}

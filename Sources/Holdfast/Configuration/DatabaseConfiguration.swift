@@ -75,7 +75,7 @@ public struct DatabaseConfiguration: Sendable {
         var configuration = PostgresConfiguration(self.url, applicationName: applicationName)
         configuration.connectTimeout = self.connectTimeout
         configuration.silenceLimit = self.silenceLimit
-        configuration.serverSilenceLimit = self.silenceLimit
+        configuration.serverSilenceLimit = self.isPooled ? nil : self.silenceLimit
         configuration.preparesStatements = !self.isPooled
         configuration.wires = self.wires
         return configuration

@@ -108,7 +108,7 @@ public final class HoldfastExecutor: Service {
         session?.serverSilenceLimit = configuration.lease + .seconds(2)
         let listener = session.map { PostgresListener($0, channels: [core.channel], logger: logger) }
         let life = ExecutorLife()
-        let replayChecker = ReplayChecker(host: host)
+        let replayChecker = ReplayChecker(host: host, hearsRequests: session != nil)
         self.membership = Membership(
             configuration: configuration,
             host: host,

@@ -58,7 +58,7 @@ extension LibPQSession {
         try session.establish(within: timeout, string, interrupt: interrupt)
         PQsetErrorVerbosity(pointer, PQERRORS_DEFAULT)
         guard PQsetnonblocking(pointer, 1) == 0 else { throw session.connectionLost() }
-        if configuration.preparesStatements { try session.limitSilence(configuration.serverSilenceLimit) }
+        if let limit = configuration.serverSilenceLimit { try session.limitSilence(limit) }
         return session
     }
 
