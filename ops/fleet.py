@@ -171,10 +171,9 @@ class Fleet:
 
     # MARK: Members
 
-    def start_member(self, name=None, version="v1", url=None, before=(), **arguments):
-        """Starts one executor, and does not wait for it. `arguments` are those of TestWorker, over our defaults; the words
-        of `before` stand before the command. Its connections carry its name, by which the audit knows who writes: a `url`
-        must bring `application_name` along."""
+    def start_member(self, name=None, version="v1", url=None, **arguments):
+        """Starts one executor, and does not wait for it. `arguments` are those of TestWorker, over our defaults. Its
+        connections carry its name, by which the audit knows who writes: a `url` must bring `application_name` along."""
         name = name or f"executor-{len(self.members) + 1}"
         log = os.path.join(self.logs or self.scratch, name + ".log")
         defaults = {
@@ -186,7 +185,7 @@ class Fleet:
         }
         with open(log, "wb") as sink:
             process = spawn(
-                self.place(name, [*before, self.program("TestWorker"), json.dumps({**defaults, **arguments})]),
+                self.place(name, [self.program("TestWorker"), json.dumps({**defaults, **arguments})]),
                 dies_with_us=True, stdout=sink, stderr=sink, cwd="/",
             )
         self.members.append(Member(name, version, process, log))

@@ -29,6 +29,7 @@ def parse_arguments():
     parser.add_argument("--minutes", type=float, default=3.0, metavar="M")
     parser.add_argument("--executors", type=at_least(2), default=4, metavar="N")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--no-links", dest="links", action="store_false")
     parser.add_argument("--evidence", metavar="FOLDER")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--check", metavar="FOLDER")
@@ -40,6 +41,12 @@ def parse_arguments():
     if options.seed is None:
         options.seed = random.randrange(1_000_000)
     return options
+
+
+def words_of(options, has_links=True):
+    """The options that make the same run again."""
+    words = ["--seed", str(options.seed), "--minutes", f"{options.minutes:g}", "--executors", str(options.executors)]
+    return words if options.links and has_links else [*words, "--no-links"]
 
 
 def tell(report, options):
@@ -69,6 +76,7 @@ def run(options):
         return 128 + signals.received
     except Failure as failure:
         print(f"ops/chaos: {failure}", file=sys.stderr)
+        is_evident = chaos.save_what_there_is()
         return failure.code
     finally:
         chaos.clean_up()
@@ -76,10 +84,8 @@ def run(options):
             print(f"ops/chaos: the evidence is in {folder}", file=sys.stderr)
             if is_evident:
                 print(f"ops/chaos: check it again with: ops/chaos --check {folder}", file=sys.stderr)
-            print(
-                f"ops/chaos: run it again with: ops/chaos --seed {options.seed} --minutes {options.minutes:g} "
-                f"--executors {options.executors}", file=sys.stderr,
-            )
+            words = words_of(options, has_links=not is_evident or bool(chaos.hosts))
+            print(f"ops/chaos: run it again with: ops/chaos {' '.join(words)}", file=sys.stderr)
         else:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -87,7 +93,7 @@ def run(options):
 def run_mutant(options):
     """The same run, by a copy of these sources with a guard taken out. It must fail."""
     folder = mutants.make(options.mutant)
-    words = ["--seed", str(options.seed), "--minutes", str(options.minutes), "--executors", str(options.executors)]
+    words = words_of(options)
     words += ["--json"] if options.json else []
     words += ["--evidence", os.path.realpath(options.evidence)] if options.evidence else []
     print(f"ops/chaos: a mutant in {folder}", file=sys.stderr)
@@ -107,7 +113,7 @@ def main():
         suite = unittest.defaultTestLoader.discover(os.path.dirname(os.path.realpath(__file__)))
         return 0 if unittest.TextTestRunner().run(suite).wasSuccessful() else 1
     if options.dry_run:
-        for fault in make_schedule(options.seed, options.minutes, options.executors, has_links=True):
+        for fault in make_schedule(options.seed, options.minutes, options.executors, has_links=options.links):
             print(fault)
         return 0
     if options.check:

@@ -10,12 +10,22 @@ import signal
 import time
 
 import plans
+from fleet import Fleet, named
 
 # Whoever does not leave in time after SIGTERM is killed, as an orchestrator does. The grace period is 30 s.
 OVERDUE = 45.0
 
 # A process whose slot was given to another has to leave by itself.
 USURPED_LIMIT = 60.0
+
+
+class ChaosFleet(Fleet):
+    """Processes of a run, each on the host of its slot. Several runs may go on at once: nothing here has a fixed name."""
+
+    hosts = None
+
+    def place(self, name, words):
+        return self.hosts.command(name.split("-")[0], words) if self.hosts else words
 
 
 class Timeline:
@@ -84,8 +94,8 @@ class Crew:
     """Starts processes and notes their ends. Slots are numbered from 1; each generation of a roll-out has slots of its own
     in the database, `e1-v1` and so on."""
 
-    def __init__(self, fleet, pair, hosts, size):
-        self.fleet, self.pair, self.hosts = fleet, pair, hosts
+    def __init__(self, fleet, pair, size):
+        self.fleet, self.pair = fleet, pair
         self.size = size
         self.timeline = Timeline()
         self.lives = []
@@ -103,8 +113,7 @@ class Crew:
         started = time.time()
         member = self.fleet.start_member(
             name=name, version=f"v{version}", executorID=slot, processName=name,
-            url=f"{self.pair.url}&application_name={name}",
-            before=self.hosts.command(self.host(number), []) if self.hosts else (),
+            url=named(self.pair.url, name),
             logLevel="info", concurrency=64,
             # Chaos kills far more executors than any workflow would. To be near five of these deaths without a checkpoint
             # between them is bad luck here, not guilt, and quarantine has tests of its own.

@@ -11,6 +11,9 @@ from latency import latencies
 
 SHOWN = 8
 
+# The spread of no values.
+NONE = {"median": None, "p99": None, "max": None, "count": 0}
+
 
 class Report:
     def __init__(self, evidence):
@@ -59,8 +62,8 @@ class Report:
             "cuts": self.count("cut") + self.count("cut_database"),
             "roll_outs": self.count("roll_out"),
             "skipped": sum(run["skipped"].values()),
-            "detection_seconds": self.latencies.get("detection after kill"),
-            "takeover_seconds": self.latencies.get("takeover after kill"),
+            "detection_seconds": self.latencies.get("detection after kill", NONE),
+            "takeover_seconds": self.latencies.get("takeover after kill", NONE),
             "seconds": self.latencies,
             "load_average": run["load_average"],
         }

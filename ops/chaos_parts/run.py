@@ -11,12 +11,11 @@ import time
 
 import audit
 import plans
-from crew import Crew
-from driver import Database, Failure, signals, wait_for
+from crew import ChaosFleet, Crew
+from driver import REPOSITORY, Database, Failure, signals, wait_for
 from enqueuer import Enqueuer
 from faults import Faults
 from figures import load_average
-from fleet import Fleet
 from keeper import Keeper
 from rollout import RollOuts
 from schedule import make_schedule
@@ -32,7 +31,7 @@ class Chaos:
     def __init__(self, options, evidence):
         self.options = options
         self.evidence = evidence
-        self.fleet = Fleet("chaos", logs=os.path.join(evidence, "logs"), is_quiet=options.json)
+        self.fleet = ChaosFleet("chaos", logs=os.path.join(evidence, "logs"), is_quiet=options.json)
         self.say = self.fleet.say
         self.hosts = self.pair = self.keeper = self.enqueuer = self.crew = None
 
@@ -40,17 +39,19 @@ class Chaos:
 
     def set_up(self):
         os.makedirs(self.fleet.logs, exist_ok=True)
+        if shutil.which("swift") is None:
+            raise Failure("there is no swift here: see https://www.swift.org/install", 3)
+        self.fleet.call([os.path.join(REPOSITORY, "ops", "setup"), "build", "postgres"], 1800, "ops/setup")
         for product in ("TestWorker", "holdfast"):
             self.fleet.build(product)
-        availability = network.is_available()
+        availability = network.is_available() if self.options.links else network.Availability("--no-links says so")
         if availability:
             executors = [Crew.host(number) for number in range(1, self.options.executors + 1)]
-            self.hosts = network.Hosts(["db1", "db2", *executors])
+            self.hosts = self.fleet.hosts = network.Hosts(["db1", "db2", *executors])
         else:
             self.say(f"no links are cut: {availability.reason}")
         self.pair = Pair(self.hosts)
-        # Everything the servers run as reads it; their users cannot enter our folders.
-        self.crew = Crew(self.fleet, self.pair, self.hosts, self.options.executors)
+        self.crew = Crew(self.fleet, self.pair, self.options.executors)
         self.roll_outs = RollOuts(
             self.crew, self.fleet.program("holdfast"), self.fleet.scratch, self.say
         )
@@ -154,6 +155,14 @@ class Chaos:
             json.dump(run, file, indent=1)
         with open(os.path.join(self.evidence, "schedule.txt"), "w") as file:
             file.writelines(f"{each}\n" for each in self.schedule)
+
+    def save_what_there_is(self):
+        """After a failure; returns whether it can be checked."""
+        try:
+            self.save()
+            return True
+        except Exception:  # It is on top of another failure, which has been told.
+            return False
 
     def clean_up(self):
         """Ends everything that was started. Signals are only noted, and nobody looks at them any more."""
