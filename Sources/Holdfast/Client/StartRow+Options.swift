@@ -63,7 +63,7 @@ extension StartRow {
             queue: (queue ?? .internal).rawValue,
             timeoutMilliseconds: timeout?.inMilliseconds,
             priority: Int32(clamping: priority),
-            delayUntil: delay.map { epochMillisecondsNow().addingClamped($0.inMilliseconds) }
+            delayMilliseconds: delay?.inMilliseconds
         )
     }
 

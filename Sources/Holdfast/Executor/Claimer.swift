@@ -128,8 +128,7 @@ final class Claimer: Sendable {
                     applicationVersion: self.host.identity.applicationVersion,
                     workflowNames: self.host.registry.names
                 ),
-                token: token,
-                now: epochMillisecondsNow()
+                token: token
             )
         } catch {
             self.state.withLock { state in

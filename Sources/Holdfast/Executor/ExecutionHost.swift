@@ -16,6 +16,7 @@ final class ExecutionHost: Sendable {
     let running: RunningWorkflows
     let identity: ExecutorIdentity
     let limits: PayloadLimits
+    let clock = DatabaseClock()
     let metrics: ExecutorMetrics
     let logger: Logger
     /// The tokens of the present incarnation; `nil` while this process is no member of the fleet and must own nothing.
@@ -92,7 +93,7 @@ final class ExecutionHost: Sendable {
         if queue == nil, !self.running.isDraining, self.registry.workflows[name.rawValue] != nil,
             let token = self.nextToken()
         {
-            row.startHere(token: token, now: epochMillisecondsNow())
+            row.startHere(token: token, now: self.clock.milliseconds)
         }
         return row
     }

@@ -94,8 +94,7 @@ final class Housekeeper: Sendable {
         repeat {
             report = try await self.host.database.sweep(
                 lockKey: lockKey,
-                applicationName: self.host.identity.applicationName,
-                now: epochMillisecondsNow()
+                applicationName: self.host.identity.applicationName
             )
             if report.expired > 0 {
                 self.logger.info("deadlines passed", metadata: ["workflows": "\(report.expired)"])

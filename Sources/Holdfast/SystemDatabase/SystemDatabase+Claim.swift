@@ -70,8 +70,8 @@ extension SystemDatabase {
                  workflow_deadline_epoch_ms = CASE
                    WHEN w.workflow_timeout_ms IS NULL OR w.workflow_deadline_epoch_ms IS NOT NULL
                      THEN w.workflow_deadline_epoch_ms
-                   WHEN w.workflow_timeout_ms > 9223372036854775807 - $8::int8 THEN 9223372036854775807
-                   ELSE $8::int8 + w.workflow_timeout_ms END
+                   WHEN w.workflow_timeout_ms > 9223372036854775807 - \(Self.nowMilliseconds) THEN 9223372036854775807
+                   ELSE \(Self.nowMilliseconds) + w.workflow_timeout_ms END
            WHERE w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM admitted)) AND w.status = 'ENQUEUED'
           RETURNING w.workflow_uuid, w.name, w.queue_name, w.inputs, w.recovery_attempts,
                     w.workflow_deadline_epoch_ms, w.priority, w.created_at
@@ -88,8 +88,7 @@ extension SystemDatabase {
     func claim(
         _ budgets: [ClaimPlanner.Budget],
         scope: ClaimScope,
-        token: String,
-        now: Int64
+        token: String
     ) async throws(PostgresError) -> [ClaimedWorkflow] {
         let result = try await self.pool.execute(
             PostgresQuery(
@@ -97,7 +96,7 @@ extension SystemDatabase {
                 [
                     .textArray(budgets.map(\.queue)), .int4Array(budgets.map { Int32(clamping: $0.limit) }),
                     .text(scope.applicationName), .text(scope.applicationVersion), .textArray(scope.workflowNames),
-                    .text(token), .text(scope.executorID), .int8(now),
+                    .text(token), .text(scope.executorID),
                 ]
             )
         )

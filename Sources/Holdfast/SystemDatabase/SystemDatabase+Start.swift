@@ -31,7 +31,8 @@ package struct StartRow: Sendable {
     package var deduplicationID: String?
     package var priority: Int32 = 0
     package var partitionKey: String?
-    package var delayUntil: Int64?
+    /// From the moment at which the row is stored.
+    package var delayMilliseconds: Int64?
     package var attributes: String?
     package var className: String?
     package var configName: String?
@@ -65,7 +66,7 @@ extension SystemDatabase {
               $24::int8[], $25::text[]) WITH ORDINALITY
             AS r(workflow_uuid, status, name, inputs, creator_xid, owner_xid, queue_name, executor_id,
               application_version, recovery_attempts, timeout_ms, deadline_ms, deduplication_id, priority,
-              partition_key, delay_until, attributes, class_name, config_name, parent_workflow_id, parent_token,
+              partition_key, delay_ms, attributes, class_name, config_name, parent_workflow_id, parent_token,
               parent_function_id, parent_started, parent_completed, application_name, ordinal)
         ), parents AS MATERIALIZED (
           SELECT s.workflow_uuid, s.owner_xid
@@ -84,7 +85,9 @@ extension SystemDatabase {
              attributes, is_debounced, application_name)
           SELECT workflow_uuid, status, name, class_name, config_name, executor_id, application_version, queue_name,
              recovery_attempts, timeout_ms, deadline_ms, deduplication_id, priority,
-             'portable_json', partition_key, parent_workflow_id, creator_xid, owner_xid, delay_until,
+             'portable_json', partition_key, parent_workflow_id, creator_xid, owner_xid,
+             \(Self.nowMilliseconds) + CASE WHEN delay_ms > 9223372036854775807 - \(Self.nowMilliseconds)
+               THEN 9223372036854775807 - \(Self.nowMilliseconds) ELSE delay_ms END,
              attributes::jsonb, FALSE, application_name
             FROM admitted ORDER BY workflow_uuid
           ON CONFLICT (workflow_uuid) DO UPDATE SET creator_xid = w.creator_xid
@@ -130,7 +133,7 @@ extension SystemDatabase {
                 .textArray(rows.map(\.applicationVersion)), .int8Array(rows.map(\.recoveryAttempts)),
                 .int8Array(rows.map(\.timeoutMilliseconds)), .int8Array(rows.map(\.deadline)),
                 .textArray(rows.map(\.deduplicationID)), .int4Array(rows.map(\.priority)),
-                .textArray(rows.map(\.partitionKey)), .int8Array(rows.map(\.delayUntil)),
+                .textArray(rows.map(\.partitionKey)), .int8Array(rows.map(\.delayMilliseconds)),
                 .textArray(rows.map(\.attributes)), .textArray(rows.map(\.className)),
                 .textArray(rows.map(\.configName)),
                 .textArray(rows.map { $0.parent?.workflowID }),

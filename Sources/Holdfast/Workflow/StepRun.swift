@@ -19,7 +19,7 @@ struct StepRun: Sendable {
         declared: (any (Error & Codable).Type)? = nil,
         _ body: (StepContext) async throws -> Result
     ) async throws -> Result {
-        let startedAt = epochMillisecondsNow()
+        let startedAt = self.execution.now
         let started = ContinuousClock.now
         var attempt = 0
         var failures: [any Error] = []
@@ -129,7 +129,7 @@ struct StepRun: Sendable {
                 childWorkflowID: nil,
                 serialization: "portable_json",
                 startedAt: startedAt,
-                completedAt: epochMillisecondsNow()
+                completedAt: self.execution.now
             )
         )
     }

@@ -15,25 +15,27 @@ extension WorkflowContext {
         case .replay(let step):
             wakeUp = try self.replayed(step, as: Double.self)
         case .execute(let functionID):
-            let now = epochMillisecondsNow()
+            let now = self.execution.now
             let end = now.addingClamped(duration.inMilliseconds)
             wakeUp = Double(end) / 1000
             try await self.record(functionID, name: name, output: "\(wakeUp)", startedAt: now, completedAt: end)
         }
         // A check of the record takes no time.
         if self.execution.check != nil { return }
-        while true {
-            let remaining = wakeUp - Double(epochMillisecondsNow()) / 1000
-            guard remaining > 0 else { return }
-            // In parts: the clock that was recorded may be set meanwhile, and timers know no time beyond some centuries.
-            let part = min(remaining, Self.longestNap)
-            do {
-                try await self.execution.host.running.waiting { try await Task.sleep(for: .seconds(part)) }
-            } catch {
-                throw self.execution.mapped(error)
+        let execution = self.execution
+        do {
+            try await execution.host.running.waiting {
+                while true {
+                    let remaining = wakeUp - Double(execution.now) / 1000
+                    guard remaining > 0 else { return }
+                    // In parts: the database's clock may be set meanwhile, and a virtual machine's timers stand still with it.
+                    try await Task.sleep(for: .seconds(min(remaining, Self.longestNap)))
+                }
             }
+        } catch {
+            throw execution.mapped(error)
         }
     }
 
-    private static let longestNap = 3600.0
+    private static let longestNap = 60.0
 }
