@@ -61,6 +61,9 @@ final class ClientCore: Sendable {
 
     var attachedHost: ExecutionHost? { self.host.withLock { $0 } }
 
+    /// Ends all connections at once; `close` is still to be called.
+    func closeNow() { self.database.pool.closeNow() }
+
     func close() async {
         await self.notifier.close()
         self.host.withLock { $0 = nil }

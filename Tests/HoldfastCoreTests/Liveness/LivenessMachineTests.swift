@@ -43,6 +43,8 @@ struct LivenessMachineTests {
         /// Answers to what an earlier life of this process sent before the present one joined.
         case renewedEarlierLife, earlierLifeDeclaredDead, earlierLifeSuperseded
         case tickBefore, tick, tickLong
+        /// The database did not let it join.
+        case refused
     }
 
     /// The state as it is visible from outside.
@@ -67,6 +69,7 @@ struct LivenessMachineTests {
         switch (state, event) {
         case (.replaced, _): (.none, .replaced)
         case (.joining, .joined), (.fenced, .joined), (.member, .joined): (.none, .member(selfStopAt: 9000))
+        case (.joining, .refused), (.fenced, .refused): (.stop, .replaced)
         case (.joining, _), (.fenced, _): (.none, .joining)
         case (.member, .renewed), (.member, .renewedOnAnotherServer), (.member, .renewedJustInTime):
             (.none, .member(selfStopAt: 9000))
@@ -75,7 +78,7 @@ struct LivenessMachineTests {
             (.none, .member(selfStopAt: 8000))
         case (.member, .renewedTooLate), (.member, .declaredDead): (.fence, .joining)
         case (.member, .superseded): (.stop, .replaced)
-        case (.member, .tickBefore): (.none, .member(selfStopAt: 8000))
+        case (.member, .tickBefore), (.member, .refused): (.none, .member(selfStopAt: 8000))
         case (.member, .tick), (.member, .tickLong): (.fence, .joining)
         }
     }
@@ -109,6 +112,7 @@ struct LivenessMachineTests {
         case .tickBefore: return machine.tick(now: at(7999))
         case .tick: return machine.tick(now: at(8000))
         case .tickLong: return machine.tick(now: at(1_000_000))
+        case .refused: return machine.refused()
         }
     }
 
@@ -142,6 +146,19 @@ struct LivenessMachineTests {
         for moment in stride(from: 21_000, through: 40_000, by: 1000) {
             _ = machine.answered(.renewed(serverEpoch: "two"), sentAt: Self.at(moment), now: Self.at(moment + 5))
             #expect(machine.mayJudgeLeases(now: Self.at(moment + 5)) == (moment >= 31_000))
+        }
+    }
+
+    @Test(
+        "After the database's clock was set forward by more than a heartbeat, too",
+        arguments: [(1000, true), (1001, false), (-3_600_000, true), (3_600_000, false)]
+    )
+    func databaseClock(jump: Int, isTrusted: Bool) {
+        var machine = Self.steadyMachine(until: 20_000)
+        machine.databaseClockWasSet(by: .milliseconds(jump), sentAt: Self.at(20_000))
+        for moment in stride(from: 21_000, through: 32_000, by: 1000) {
+            _ = machine.answered(.renewed(serverEpoch: "one"), sentAt: Self.at(moment), now: Self.at(moment))
+            #expect(machine.mayJudgeLeases(now: Self.at(moment)) == (isTrusted || moment >= 30_000))
         }
     }
 
