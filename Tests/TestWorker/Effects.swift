@@ -35,7 +35,11 @@ struct Effects: Sendable {
             for number in 1...plan.steps {
                 try await context.step("step \(number)") { _ in
                     try self.append("effect \(id) \(number)")
-                    if plan.gates.contains(number) { try await self.waitForFile("open-\(id)-\(number)") }
+                    guard plan.gates.contains(number) else { return }
+                    do { try await self.waitForFile("open-\(id)-\(number)") } catch {
+                        try self.append("cancelled \(id) \(number)")
+                        throw error
+                    }
                 }
             }
             return plan.steps
@@ -55,6 +59,17 @@ struct Effects: Sendable {
             try await context.sleep(for: .milliseconds(milliseconds))
             try await context.step("after") { _ in try self.append("effect \(context.id) 2") }
             return milliseconds
+        }
+        try registry.register(WorkflowReference<Nothing, Nothing>("blocker")) { _, context in
+            try await context.step("block") { _ in
+                try self.append("effect \(context.id) 1")
+                // Neither hears of its cancellation nor gives its thread back.
+                while !FileManager.default.fileExists(atPath: "\(self.folder)/open-\(context.id)-1") { usleep(10_000) }
+            }
+            return Nothing()
+        }
+        try registry.register(WorkflowReference<Nothing, Double>("wall-clock")) { _, context in
+            try await context.step("look") { _ in Date().timeIntervalSince1970 }
         }
         try registry.register(WorkflowReference<Nothing, Nothing>("poison")) { _, context in
             try await context.step("poison") { _ in

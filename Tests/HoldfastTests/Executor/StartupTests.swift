@@ -107,8 +107,15 @@ struct StartupTests {
                 #expect(owned?.code == .invalidConfiguration)
                 #expect(owned?.message.contains("queue 'q' belongs to application 'first'") == true)
             }
-            let owner = try await database.count("SELECT count(*) FROM {s}.queues WHERE application_name = 'first'")
-            #expect(owner == 1)
+            // The version of the second attempt stays registered; nothing else is left of the refused.
+            let rows = try await database.count(
+                """
+                SELECT (SELECT count(*) FROM {s}.queues WHERE application_name = 'first')
+                     + 10 * (SELECT count(*) FROM {s}.application_versions WHERE application_name = 'first')
+                     + 100 * (SELECT count(*) FROM {h}.executors WHERE application_name = 'second')
+                """
+            )
+            #expect(rows == 11)
         }
     }
 
