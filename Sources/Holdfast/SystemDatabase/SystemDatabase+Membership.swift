@@ -155,6 +155,12 @@ extension SystemDatabase {
         return holders
     }
 
+    /// A lease that ends too far ahead was renewed before the database's clock was set back, and not since.
+    private static let isLeaseExpired = """
+        (lease_expires_at < clock_timestamp()
+          OR lease_expires_at > clock_timestamp() + 2 * lease_ms * interval '1 millisecond')
+        """
+
     /// Renews the lease and looks at the next peers, in one statement.
     ///
     /// The members of an application form a ring by incarnation; each watches the three after it, so that every member has
@@ -162,7 +168,9 @@ extension SystemDatabase {
     /// when its lease has expired, or when nobody holds the lock of its lease session any more on the server where it
     /// took it. All time is the database's.
     static func renewSQL(_ names: SchemaNames) -> String {
-        let columns = "incarnation, executor_id, application_version, lease_expires_at, lock_key, session_server_epoch"
+        let columns = """
+            incarnation, executor_id, application_version, lease_expires_at, lease_ms, lock_key, session_server_epoch
+            """
         let alive = "application_name = $2 AND state IN ('active', 'draining')"
         return """
             WITH me AS (
@@ -181,7 +189,7 @@ extension SystemDatabase {
             ), watched AS MATERIALIZED (
               SELECT * FROM (SELECT * FROM ahead UNION ALL SELECT * FROM wrapped) r ORDER BY lap, incarnation LIMIT 3
             ), probed AS MATERIALIZED (
-              SELECT incarnation, executor_id, application_version, lease_expires_at < clock_timestamp() AS expired,
+              SELECT incarnation, executor_id, application_version, \(isLeaseExpired) AS expired,
                      CASE WHEN session_server_epoch = pg_postmaster_start_time()
                           THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END AS gone
                 FROM watched
@@ -261,14 +269,13 @@ extension SystemDatabase {
                 """
                 UPDATE \(self.names.holdfast).executors
                    SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2,
-                       end_reason = CASE WHEN lease_expires_at < clock_timestamp() THEN 'lease_expired'
-                                         ELSE 'session_lost' END
+                       end_reason = CASE WHEN \(Self.isLeaseExpired) THEN 'lease_expired' ELSE 'session_lost' END
                  WHERE incarnation = ANY(ARRAY(
                      SELECT incarnation FROM \(self.names.holdfast).executors
                       WHERE incarnation = ANY($1::text[]) AND state IN ('active', 'draining')
                       ORDER BY incarnation FOR UPDATE))
                    AND state IN ('active', 'draining')
-                   AND (($3 AND lease_expires_at < clock_timestamp())
+                   AND (($3 AND \(Self.isLeaseExpired))
                         OR CASE WHEN $4 AND session_server_epoch = pg_postmaster_start_time()
                                 THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END)
                 RETURNING incarnation, executor_id, end_reason, application_version

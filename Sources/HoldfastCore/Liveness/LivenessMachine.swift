@@ -77,7 +77,7 @@ package struct LivenessMachine: Sendable {
     /// Whether this executor may call an expired lease a death.
     ///
     /// Only after a full lease of uninterrupted renewals on the same server: after a restart or failover of Postgres, after
-    /// its clock was set forward, or after this executor was cut off itself, every lease looks expired although nobody died.
+    /// its clock was set, or after this executor was cut off itself, every lease looks expired although nobody died.
     package func mayJudgeLeases(now: Instant) -> Bool {
         guard case .member(let membership) = self.state else { return false }
         // A gap need not be over to be one.
@@ -115,9 +115,10 @@ package struct LivenessMachine: Sendable {
         return .stop
     }
 
-    /// The database's clock was set forward: every lease looks older than it is, until all have been renewed since.
+    /// The database's clock was set: leases look older or newer than they are, until all have been renewed since.
     package mutating func databaseClockWasSet(by jump: Duration, sentAt: Instant) {
-        guard jump > self.heartbeat, case .member(var membership) = self.state else { return }
+        let distance = jump < .zero ? .zero - jump : jump
+        guard distance > self.heartbeat, case .member(var membership) = self.state else { return }
         membership.trustedSince = max(membership.trustedSince, sentAt)
         self.state = .member(membership)
     }

@@ -94,45 +94,80 @@ struct ClockTests {
 
     @Test("of the database ends no lease of a living executor", arguments: [hour, hour * -1])
     func database(shift: Int64) async throws {
+        try await Self.withDatabaseClock { fleet, setClock in
+            let executors = ["one", "two", "three"]
+            for id in executors { _ = try await fleet.start(id) }
+            let handle = try await fleet.enqueue("w", steps: 2, gates: [1])
+            try await fleet.folder.until("effect w 1")
+            try await Self.untilAllMayJudge(executors.count, fleet)
+            try await setClock(shift)
+            // Each has renewed several times since.
+            try await fleet.database.until(
+                "SELECT count(*) FROM {h}.executors WHERE abs(extract(epoch FROM renewed_at - started_at)) > 1800",
+                is: executors.count
+            )
+            for id in executors {
+                try await until("\(id) has noticed") {
+                    fleet.folder.log(of: id).contains("the database's clock was set")
+                }
+            }
+            fleet.folder.open("w-1")
+            #expect(try await handle.result() == 2)
+            for id in executors { #expect(try await fleet.lives(of: id) == ["active"]) }
+            #expect(try await fleet.takeovers() == [])
+            #expect(try await fleet.client.workflow("w").recoveryAttempts == 1)
+        }
+    }
+
+    @Test("of the database hides no death", arguments: [hour, hour * -1])
+    func death(shift: Int64) async throws {
+        try await Self.withDatabaseClock { fleet, setClock in
+            let first = try await fleet.start("one")
+            let handle = try await fleet.enqueue("w", steps: 1, gates: [1])
+            try await fleet.folder.until("effect w 1")
+            _ = try await fleet.start("two")
+            try await Self.untilAllMayJudge(2, fleet)
+            // Its session goes on, so that only its lease can tell.
+            first.signal(SIGSTOP)
+            try await setClock(shift)
+            try await fleet.folder.until("effect w 1", happened: 2)
+            fleet.folder.open("w-1")
+            #expect(try await handle.result() == 1)
+            #expect(try await fleet.takeovers() == ["one lease_expired requeued"])
+            #expect(try await fleet.lives(of: "two") == ["active"])
+        }
+    }
+
+    /// A fleet on a server whose clock the test can set.
+    private static func withDatabaseClock(
+        _ body: (Fleet, _ setClock: (Int64) async throws -> Void) async throws -> Void
+    ) async throws {
         try await WorkerFolder.with { folder in
             // The server's processes belong to somebody else.
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder.path)
             let clock = try await ShiftedClock(in: folder.path)
             try await TemporaryPostgres.withServer(environment: clock.environment) { server in
                 try await Fleet.with(url: server.string()) { fleet in
-                    for id in ["one", "two", "three"] { _ = try await fleet.start(id) }
-                    let handle = try await fleet.enqueue("w", steps: 2, gates: [1])
-                    try await fleet.folder.until("effect w 1")
-                    // All of them have been members for longer than a lease, so that they may judge.
-                    try await fleet.database.until(
-                        "SELECT count(*) FROM {h}.executors WHERE renewed_at > started_at + interval '3 s'",
-                        is: 3
-                    )
-                    let before = try await fleet.database.count("SELECT extract(epoch FROM clock_timestamp())::int8")
-                    try clock.set(to: shift)
-                    let after = try await fleet.database.count("SELECT extract(epoch FROM clock_timestamp())::int8")
-                    #expect(abs(after - before - Int(shift)) < 600, "the clock is not shifted")
-                    // Each has renewed several times since.
-                    try await fleet.database.until(
-                        """
-                        SELECT count(*) FROM {h}.executors
-                         WHERE abs(extract(epoch FROM renewed_at - started_at)) > 1800
-                        """,
-                        is: 3
-                    )
-                    for id in ["one", "two", "three"] {
-                        try await until("\(id) has noticed") {
-                            fleet.folder.log(of: id).contains("the database's clock was set")
-                        }
+                    func now() async throws -> Int {
+                        try await fleet.database.count("SELECT extract(epoch FROM clock_timestamp())::int8")
                     }
-                    fleet.folder.open("w-1")
-                    #expect(try await handle.result() == 2)
-                    for id in ["one", "two", "three"] { #expect(try await fleet.lives(of: id) == ["active"]) }
-                    #expect(try await fleet.takeovers() == [])
-                    #expect(try await fleet.client.workflow("w").recoveryAttempts == 1)
+                    try await body(fleet) { shift in
+                        let before = try await now()
+                        try clock.set(to: shift)
+                        let jump = try await now() - before
+                        #expect(abs(jump - Int(shift)) < 600, "the clock is not shifted")
+                    }
                 }
             }
         }
+    }
+
+    /// All have been members for longer than a lease.
+    private static func untilAllMayJudge(_ count: Int, _ fleet: Fleet) async throws {
+        try await fleet.database.until(
+            "SELECT count(*) FROM {h}.executors WHERE renewed_at > started_at + interval '3 s'",
+            is: count
+        )
     }
 }
 #endif

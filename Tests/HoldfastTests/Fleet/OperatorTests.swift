@@ -61,15 +61,20 @@ struct OperatorTests {
             let companion = try await fleet.enqueue("companion", steps: 1, gates: [1])
             try await fleet.folder.until("effect w 2")
             try await fleet.folder.until("effect companion 1")
+            // A drained executor takes over, but claims nothing: no claim comes between.
+            if moment == .duringReclaim || moment == .beforeClaim {
+                _ = try await fleet.start("drained", timing: .longLease)
+                try await fleet.client.drain(["drained"])
+                try await until("it is draining") { try await fleet.lives(of: "drained") == ["draining"] }
+            }
             switch moment {
             case .beforeReclaim:
                 await owner.killNow()
                 try await order.give(fleet)
                 _ = try await fleet.start("two", timing: .longLease)
             case .duringReclaim:
-                await owner.killNow()
                 let given = try await fleet.holdingReclaims {
-                    _ = try await fleet.start("two", timing: .longLease)
+                    await owner.killNow()
                     try await fleet.untilReclaimIsHeld()
                     let given = Task { try await order.give(fleet) }
                     // The reclaim waits for the test, the order for the reclaim.
@@ -77,6 +82,7 @@ struct OperatorTests {
                     return given
                 }
                 try await given.value
+                _ = try await fleet.start("two", timing: .longLease)
             case .beforeReclaimCommits:
                 await owner.killNow()
                 try await fleet.holding(order.sql) {
@@ -84,10 +90,6 @@ struct OperatorTests {
                     try await fleet.folder.until("effect companion 1", happened: 2)
                 }
             case .beforeClaim:
-                // A drained executor reclaims, but claims nothing.
-                _ = try await fleet.start("drained", timing: .longLease)
-                try await fleet.client.drain(["drained"])
-                try await until("it is draining") { try await fleet.lives(of: "drained") == ["draining"] }
                 await owner.killNow()
                 try await fleet.database.until("w", is: .enqueued)
                 try await order.give(fleet)
