@@ -155,7 +155,7 @@ package final class TCPProxy: Sendable {
             var sent = 0
             while isAlive, sent < count {
                 let written = buffer.withUnsafeBytes { bytes in
-                    send(sink, bytes.baseAddress.map { $0 + sent }, count - sent, Int32(MSG_NOSIGNAL))
+                    send(sink, bytes.baseAddress.map { $0 + sent }, count - sent, Self.noSignal)
                 }
                 isAlive = written > 0
                 sent += max(0, written)
@@ -177,8 +177,21 @@ package final class TCPProxy: Sendable {
         }
     }
 
+    /// Writing to a connection that has ended is no reason to end the process.
+    #if canImport(Darwin)
+    private static let noSignal: Int32 = 0
+    #else
+    private static let noSignal = Int32(MSG_NOSIGNAL)
+    #endif
+
     private static func newSocket() -> Int32 {
-        #if canImport(Darwin) || canImport(Musl)
+        #if canImport(Darwin)
+        // Sockets that are accepted inherit it.
+        let descriptor = socket(AF_INET, SOCK_STREAM, 0)
+        var isOn: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &isOn, socklen_t(MemoryLayout<Int32>.size))
+        return descriptor
+        #elseif canImport(Musl)
         return socket(AF_INET, SOCK_STREAM, 0)
         #else
         return socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
