@@ -22,6 +22,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "Holdfast", targets: ["Holdfast"]),
+        .library(name: "HoldfastTestKit", targets: ["HoldfastTestKit"]),
         .executable(name: "holdfast", targets: ["HoldfastTool"]),
     ],
     dependencies: [
@@ -69,6 +70,25 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // With what users test their own workflows.
+        .target(
+            name: "HoldfastTestKit",
+            dependencies: [
+                "Holdfast", "HoldfastCore", "HoldfastPostgres",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "HoldfastTestKitTests",
+            dependencies: [
+                "HoldfastTestKit", "Holdfast", "HoldfastPostgres",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            exclude: ["Histories", "Replay/Histories"],
+            swiftSettings: settings
+        ),
         // What the tests of several targets need.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(
@@ -92,7 +112,7 @@ let package = Package(
         .testTarget(
             name: "HoldfastTests",
             dependencies: [
-                "Holdfast", "HoldfastCore", "HoldfastPostgres", "TestSupport", "TestWorker",
+                "Holdfast", "HoldfastCore", "HoldfastPostgres", "HoldfastTestKit", "TestSupport", "TestWorker",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -102,7 +122,7 @@ let package = Package(
         .testTarget(
             name: "HoldfastToolTests",
             dependencies: [
-                "HoldfastTool", "Holdfast", "HoldfastPostgres",
+                "HoldfastTool", "Holdfast", "HoldfastPostgres", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

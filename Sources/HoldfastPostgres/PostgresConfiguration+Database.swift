@@ -20,9 +20,28 @@ extension PostgresConfiguration {
         named["dbname"] = name
         var configuration = self
         // As keywords and values: in a URL the database may stand in two places.
-        configuration.connectionString = named.sorted { $0.key < $1.key }
-            .map { "\($0.key)=\(Self.quoted($0.value))" }
-            .joined(separator: " ")
+        configuration.connectionString = Self.text(of: named)
+        return configuration
+    }
+
+    /// The host and port that a connection goes to: an address or name, or the folder of a Unix socket. `nil` when there are
+    /// several, or when only libpq can tell.
+    package func endpoint() throws(PostgresError) -> (host: String, port: UInt16)? {
+        let named = try options()
+        let defaults = Self.values(of: PQconndefaults())
+        guard named["service"] == nil, let host = named["hostaddr"] ?? named["host"] ?? defaults["host"],
+            let port = UInt16(named["port"] ?? defaults["port"] ?? "5432"), !host.contains(",")
+        else { return nil }
+        return (host, port)
+    }
+
+    /// The same server and login by way of another address. Certificates are compared with the name of the host as before.
+    package func connecting(through address: String, port: UInt16) throws(PostgresError) -> PostgresConfiguration {
+        var named = try options()
+        named["hostaddr"] = address
+        named["port"] = String(port)
+        var configuration = self
+        configuration.connectionString = Self.text(of: named)
         return configuration
     }
 
@@ -45,6 +64,10 @@ extension PostgresConfiguration {
             option += 1
         }
         return values
+    }
+
+    private static func text(of options: [String: String]) -> String {
+        options.sorted { $0.key < $1.key }.map { "\($0.key)=\(Self.quoted($0.value))" }.joined(separator: " ")
     }
 
     private static func quoted(_ value: String) -> String {

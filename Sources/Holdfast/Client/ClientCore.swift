@@ -22,6 +22,8 @@ final class ClientCore: Sendable {
 
     /// The channel on which queues with new work are announced.
     let channel: String
+    let clock: any WorkflowClock
+    let faults: ProcessFaults?
     let logger: Logger
     private let host = Mutex<ExecutionHost?>(nil)
 
@@ -31,6 +33,8 @@ final class ClientCore: Sendable {
         connectionName: String,
         limits: PayloadLimits,
         retries: Bool,
+        clock: any WorkflowClock = SystemClock(),
+        faults: ProcessFaults? = nil,
         logger: Logger
     ) throws(HoldfastError) {
         try configuration.validate()
@@ -45,7 +49,13 @@ final class ClientCore: Sendable {
         self.channel = "holdfast_work:\(configuration.ownSchema.prefix(40))"
         self.database = database
         func lane() -> CheckpointWriter {
-            CheckpointWriter(database: database, applicationName: applicationName, retries: retries, logger: logger)
+            CheckpointWriter(
+                database: database,
+                applicationName: applicationName,
+                retries: retries,
+                faults: faults,
+                logger: logger
+            )
         }
         self.writer = lane()
         self.starter = lane()
@@ -53,6 +63,8 @@ final class ClientCore: Sendable {
         self.notifier = QueueNotifier(database: database, channel: self.channel, logger: logger)
         self.applicationName = applicationName
         self.limits = limits
+        self.clock = clock
+        self.faults = faults
         self.logger = logger
     }
 

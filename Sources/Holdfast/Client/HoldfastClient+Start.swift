@@ -159,7 +159,8 @@ extension HoldfastClient {
             delay: delay,
             priority: priority,
             queue: queue,
-            limits: self.core.limits
+            limits: self.core.limits,
+            clock: self.core.clock
         )
         row.applicationName = self.core.applicationName
         return row

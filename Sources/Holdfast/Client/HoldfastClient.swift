@@ -39,6 +39,27 @@ public final class HoldfastClient: Sendable {
         )
     }
 
+    /// Makes a client that lives in the time of a test.
+    package convenience init(
+        database: DatabaseConfiguration,
+        applicationName: String,
+        clock: (any WorkflowClock)?,
+        logger: Logger
+    ) throws {
+        try HoldfastExecutor.Configuration.validate(applicationName: applicationName)
+        self.init(
+            core: try ClientCore(
+                database: database,
+                applicationName: applicationName,
+                connectionName: "holdfast-client",
+                limits: PayloadLimits(),
+                retries: false,
+                clock: clock ?? SystemClock(),
+                logger: logger
+            )
+        )
+    }
+
     /// Sends what is pending and closes the connections. An executor closes its own client.
     public func close() async { await self.core.close() }
 }

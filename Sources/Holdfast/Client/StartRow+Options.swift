@@ -19,7 +19,8 @@ extension StartRow {
         delay: Duration?,
         priority: Int,
         queue: QueueName?,
-        limits: PayloadLimits
+        limits: PayloadLimits,
+        clock: any WorkflowClock
     ) throws {
         guard !id.isBlank else {
             throw HoldfastError(.invalidArgument, "the workflow's id is blank; leave it out or name it")
@@ -63,7 +64,7 @@ extension StartRow {
             queue: (queue ?? .internal).rawValue,
             timeoutMilliseconds: timeout?.inMilliseconds,
             priority: Int32(clamping: priority),
-            delayUntil: delay.map { epochMillisecondsNow().addingClamped($0.inMilliseconds) }
+            delayUntil: delay.map { clock.end(ofDelay: $0) }
         )
     }
 

@@ -44,6 +44,14 @@ extension HoldfastExecutor {
         public var payloadLimits = PayloadLimits()
         /// Whether the schema is created and upgraded at the start; otherwise it is only checked. Default: true.
         public var migrates = true
+        /// Whether the schema is known to be current, so that not even a look is needed: a test has just made it.
+        package var trustsSchema = false
+        /// The time workflows live in; tests set another.
+        package var clock: any WorkflowClock = SystemClock()
+        /// By what a test kills and stops the executor.
+        package var faults: ProcessFaults? {
+            didSet { self.database.wires = self.faults?.wires }
+        }
 
         /// Makes a configuration with the defaults.
         public init(applicationName: String, database: DatabaseConfiguration) {

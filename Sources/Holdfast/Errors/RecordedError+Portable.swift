@@ -100,7 +100,7 @@ extension RecordedError {
         )
     }
 
-    init(parsing text: String) { self.init(PortableErrorPayload(parsing: text)) }
+    package init(parsing text: String) { self.init(PortableErrorPayload(parsing: text)) }
 
     /// The recorded error, as the declared type if it is one of those.
     static func parsed(_ text: String, declared: (any (Error & Codable).Type)?) -> any Error {

@@ -68,6 +68,7 @@ final class CheckpointWriter: Sendable {
     private let database: SystemDatabase
     private let applicationName: String?
     private let retries: Bool
+    private let faults: ProcessFaults?
     private let logger: Logger
     private let batches = Mutex(
         BatchMachine<Entry>(maximumCount: maximumCount, maximumBytes: maximumBytes)
@@ -76,10 +77,17 @@ final class CheckpointWriter: Sendable {
     private let fences = Atomic<Int>(0)
 
     /// - Parameter retries: Whether transient database errors are retried without end, as an executor must.
-    init(database: SystemDatabase, applicationName: String?, retries: Bool, logger: Logger) {
+    init(
+        database: SystemDatabase,
+        applicationName: String?,
+        retries: Bool,
+        faults: ProcessFaults? = nil,
+        logger: Logger
+    ) {
         self.database = database
         self.applicationName = applicationName
         self.retries = retries
+        self.faults = faults
         self.logger = logger
     }
 
@@ -139,13 +147,18 @@ final class CheckpointWriter: Sendable {
 
     private func commit(_ entries: ArraySlice<Entry>) async -> [Result<Answer, any Error>] {
         var attempt = 0
+        let writes = self.faults == nil ? [] : entries.compactMap(\.request.write)
+        if self.faults?.dies(at: writes, .before) == true { return self.buried(entries) }
         while true {
+            if self.faults?.isDead == true { return self.buried(entries) }
             let fence = self.fences.load(ordering: .acquiring)
             if entries.contains(where: { $0.isFenced(by: fence) }) {
                 return await self.commitUnfenced(entries, fence: fence)
             }
             do throws(PostgresError) {
-                return try await self.send(entries.map(\.request))
+                let answers = try await self.send(entries.map(\.request))
+                if self.faults?.dies(at: writes, .after) == true { return self.buried(entries) }
+                return answers
             } catch  where error.isWorthRepeating && self.retries {
                 // Tokens and completion times were chosen before, so a batch that did commit is recognised as ours.
                 self.logger.warning(
@@ -163,6 +176,11 @@ final class CheckpointWriter: Sendable {
                 return entries.map { _ in .failure(error) }
             }
         }
+    }
+
+    /// What callers hear in a process that a test has killed.
+    private func buried(_ entries: ArraySlice<Entry>) -> [Result<Answer, any Error>] {
+        entries.map { _ in .failure(ExecutionMachine.Interruption(reason: .killed)) }
     }
 
     /// Refuses what a fence has ended and commits the rest.

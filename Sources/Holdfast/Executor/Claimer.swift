@@ -129,7 +129,7 @@ final class Claimer: Sendable {
                     workflowNames: self.host.registry.names
                 ),
                 token: token,
-                now: epochMillisecondsNow()
+                now: self.host.clock.now
             )
         } catch {
             self.state.withLock { state in

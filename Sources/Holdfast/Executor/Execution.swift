@@ -121,6 +121,7 @@ final class Execution: Sendable {
     }
 
     func beginStep() throws {
+        if !self.host.mayBeginSteps(now: .now) { self.close(.selfFenced) }
         do {
             try self.state.withLock { state throws(ExecutionMachine.Interruption) in try state.machine.beginStep() }
         } catch {
@@ -193,6 +194,7 @@ extension InterruptionReason {
         case .shutdown: "the executor is shutting down; the workflow goes back to its queue"
         case .checked: "the record ends here; this run only checked it"
         case .selfFenced: "the executor could not renew its lease in time"
+        case .killed: "the test killed its executor"
         }
     }
 }

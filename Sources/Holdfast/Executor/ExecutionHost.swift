@@ -17,9 +17,13 @@ final class ExecutionHost: Sendable {
     let identity: ExecutorIdentity
     let limits: PayloadLimits
     let metrics: ExecutorMetrics
+    let clock: any WorkflowClock
+    let faults: ProcessFaults?
     let logger: Logger
     /// The tokens of the present incarnation; `nil` while this process is no member of the fleet and must own nothing.
     private let tokens = Mutex<TokenSequence?>(nil)
+    /// The moment at which this process stops its work unless it renews its lease before.
+    private let selfStopAt = Mutex<ContinuousClock.Instant?>(nil)
 
     init(
         core: ClientCore,
@@ -33,6 +37,8 @@ final class ExecutionHost: Sendable {
         self.outcomes = core.outcomes
         self.notifier = core.notifier
         self.limits = core.limits
+        self.clock = core.clock
+        self.faults = core.faults
         self.logger = core.logger
         self.registry = registry
         self.running = running
@@ -47,10 +53,26 @@ final class ExecutionHost: Sendable {
         self.tokens.withLock { $0 = TokenSequence(incarnation: incarnation) }
     }
 
+    /// The lease was renewed.
+    func renewed(selfStopAt: ContinuousClock.Instant?) { self.selfStopAt.withLock { $0 = selfStopAt } }
+
+    /// Whether steps may begin at `now`. A process that was frozen runs on where it stood, before anything in it can notice
+    /// that its time is over; the clock tells at once.
+    func mayBeginSteps(now: ContinuousClock.Instant) -> Bool {
+        self.selfStopAt.withLock { $0.map { now < $0 } ?? false }
+    }
+
     /// The process must assume that it is taken for dead: it gives up what it runs and writes nothing more of it.
     func fence() {
         self.tokens.withLock { $0 = nil }
         self.running.closeAll(.selfFenced)
+        self.writer.fence()
+    }
+
+    /// A test has killed what stands for the process: everything it runs is over.
+    func bury() {
+        self.tokens.withLock { $0 = nil }
+        self.running.closeAll(.killed)
         self.writer.fence()
     }
 
@@ -84,7 +106,8 @@ final class ExecutionHost: Sendable {
             delay: delay,
             priority: priority,
             queue: queue,
-            limits: self.limits
+            limits: self.limits,
+            clock: self.clock
         )
         row.applicationName = self.identity.applicationName
         row.applicationVersion = self.identity.applicationVersion
@@ -92,7 +115,7 @@ final class ExecutionHost: Sendable {
         if queue == nil, !self.running.isDraining, self.registry.workflows[name.rawValue] != nil,
             let token = self.nextToken()
         {
-            row.startHere(token: token, now: epochMillisecondsNow())
+            row.startHere(token: token, now: self.clock.now)
         }
         return row
     }

@@ -6,9 +6,8 @@ import HoldfastPostgres
 import Logging
 import Synchronization
 
-/// The background jobs of one second: due delays and deadlines, the list of queues, and what no longer belongs to us.
+/// The background jobs of every second: due delays and deadlines, the list of queues, and what no longer belongs to us.
 final class Housekeeper: Sendable {
-    private static let interval: Duration = .seconds(1)
     /// Every so many rounds the queues are read instead of sweeping, so that an idle executor sends one statement a round.
     private static let roundsPerRefresh = 5
     /// Every so many rounds, instead of sweeping, work is looked for that no live version can run.
@@ -69,19 +68,21 @@ final class Housekeeper: Sendable {
             } catch {
                 self.logger.warning("ownership could not be checked; trying again", metadata: ["error": "\(error)"])
             }
-            try? await Task.sleep(for: Self.interval * Double.random(in: 1.0...1.1))
+            try? await Task.sleep(for: self.host.clock.sweepInterval * Double.random(in: 1.0...1.1))
         }
     }
 
     /// Work that waits for a version nobody runs is never silent.
     private func reportStranded() async throws(PostgresError) {
         let application = self.host.identity.applicationName
-        let stranded = try await self.host.database.stranded(applicationName: application)
-        self.host.metrics.stranded(stranded.values.reduce(0, +))
-        for (version, count) in stranded.sorted(by: { $0.key < $1.key }) {
+        let stranded = try await self.host.database.strandedWork(applicationName: application)
+        self.host.metrics.stranded(stranded.map(\.workflows).reduce(0, +))
+        for work in stranded {
+            // A successor of this very executor may be about to start.
+            if self.host.running.isDraining, work.version == self.host.identity.applicationVersion { continue }
             self.logger.warning(
                 "open work belongs to a version without live executors; start one, or re-pin the work",
-                metadata: ["version": "\(version)", "workflows": "\(count)"]
+                metadata: ["version": "\(work.version ?? "any")", "workflows": "\(work.workflows)"]
             )
         }
     }
@@ -101,7 +102,7 @@ final class Housekeeper: Sendable {
             report = try await self.host.database.sweep(
                 lockKey: lockKey,
                 applicationName: self.host.identity.applicationName,
-                now: epochMillisecondsNow()
+                now: self.host.clock.due
             )
             if report.expired > 0 {
                 self.logger.info("deadlines passed", metadata: ["workflows": "\(report.expired)"])

@@ -11,7 +11,17 @@ final class ReplayCheck: Sendable {
         case diverges(step: Int32, detail: String)
     }
 
-    private let state = Mutex<Verdict?>(nil)
+    private struct State {
+        var verdict: Verdict?
+        /// The first operation that was called and is not recorded.
+        var beyond: (functionID: Int32, name: String)?
+    }
+
+    /// Whether the workflow has ended, so that nothing is missing from its record but parallel steps that it left behind.
+    let isComplete: Bool
+    private let state = Mutex(State())
+
+    init(isComplete: Bool = false) { self.isComplete = isComplete }
 
     /// The first divergence counts: code may catch the error and go on.
     func diverged(_ mismatch: Journal.Mismatch) {
@@ -23,15 +33,30 @@ final class ReplayCheck: Sendable {
         )
     }
 
-    /// The code went beyond the record, or returned.
-    func ended(unused step: RecordedStep?) {
-        guard let step else { return self.settle(.compatible) }
-        self.settle(
-            .diverges(step: step.functionID, detail: "'\(step.name)' is recorded, but the code does not call it")
-        )
+    /// The code calls something that is not recorded. A parallel step need not have been recorded before what follows it.
+    func went(beyond functionID: Int32, name: String) {
+        self.state.withLock { $0.beyond = $0.beyond ?? (functionID, name) }
     }
 
-    private func settle(_ verdict: Verdict) { self.state.withLock { $0 = $0 ?? verdict } }
+    /// The code went beyond the record, or returned.
+    func ended(unused step: RecordedStep?) {
+        if let step {
+            self.settle(
+                .diverges(step: step.functionID, detail: "'\(step.name)' is recorded, but the code does not call it")
+            )
+        } else if self.isComplete, let beyond = self.state.withLock({ $0.beyond }) {
+            self.settle(
+                .diverges(
+                    step: beyond.functionID,
+                    detail: "the workflow has ended without it, but the code calls '\(beyond.name)'"
+                )
+            )
+        } else {
+            self.settle(.compatible)
+        }
+    }
 
-    var verdict: Verdict? { self.state.withLock { $0 } }
+    private func settle(_ verdict: Verdict) { self.state.withLock { $0.verdict = $0.verdict ?? verdict } }
+
+    var verdict: Verdict? { self.state.withLock { $0.verdict } }
 }

@@ -10,16 +10,17 @@ import Synchronization
 /// verdict is written: a run ends where its record ends.
 final class ReplayChecker: Sendable {
     private static let batch = 20
-    /// Requests are announced; this is for announcements that are lost, or never arrive behind a pooler.
-    private static let interval: Duration = .seconds(30)
-
     private let host: ExecutionHost
+    private let interval: Duration
     private let wake = WakeSignal()
     private let isAnswering = Atomic(false)
     private let logger: Logger
 
-    init(host: ExecutionHost) {
+    /// - Parameter hearsRequests: Whether requests are announced to this process. Even then it looks for them now and then:
+    ///   announcements may be lost. Behind a pooler there are none, and somebody waits for the answer.
+    init(host: ExecutionHost, hearsRequests: Bool) {
         self.host = host
+        self.interval = hearsRequests ? .seconds(30) : .seconds(3)
         self.logger = host.logger
     }
 
@@ -28,7 +29,7 @@ final class ReplayChecker: Sendable {
 
     func run() async {
         while !Task.isCancelled {
-            await self.wake.wait(until: .now.advanced(by: Self.interval))
+            await self.wake.wait(until: .now.advanced(by: self.interval))
             guard !Task.isCancelled, !self.isAnswering.exchange(true, ordering: .acquiringAndReleasing) else {
                 continue
             }
@@ -67,37 +68,35 @@ final class ReplayChecker: Sendable {
         guard let name = request.name else {
             return ReplayAnswer(verdict: "failed", step: nil, detail: "the workflow was deleted")
         }
-        guard let workflow = self.host.registry.workflows[name] else {
-            return ReplayAnswer(
-                verdict: "diverges",
-                step: 0,
-                detail: "workflow '\(name)' is not registered in this version"
-            )
-        }
         let recorded = try await self.host.database.journal(of: request.workflowID)
-        let check = ReplayCheck()
-        let execution = Execution(
-            workflowID: WorkflowID(request.workflowID),
-            name: WorkflowName(name),
-            queue: nil,
-            deadline: nil,
-            token: "",
-            host: self.host,
-            check: check
+        let finding = await self.host.replay(
+            WorkflowHistory(
+                id: WorkflowID(request.workflowID),
+                name: WorkflowName(name),
+                status: .pending,
+                input: request.inputs,
+                steps: recorded.map(WorkflowHistory.Step.init)
+            )
         )
-        let context = WorkflowContext(execution: execution, journal: Journal(recorded: recorded))
-        var failure: (any Error)?
-        do { _ = try await workflow.run(request.inputs, context) } catch { failure = error }
-        check.ended(unused: context.journal.firstUnused)
-        await execution.endBranches()
-        switch check.verdict {
-        case .diverges(let step, let detail):
-            return ReplayAnswer(verdict: "diverges", step: Int(step), detail: detail)
-        case .compatible, nil:
-            if let error = failure as? HoldfastError, error.code == .undecodable {
-                return ReplayAnswer(verdict: "diverges", step: nil, detail: error.message)
-            }
+        guard let divergence = finding.divergence else {
             return ReplayAnswer(verdict: "compatible", step: nil, detail: nil)
         }
+        return ReplayAnswer(
+            verdict: "diverges",
+            step: divergence.step.map { Int($0.number) },
+            detail: divergence.detail
+        )
+    }
+}
+
+extension WorkflowHistory.Step {
+    fileprivate init(_ step: RecordedStep) {
+        self.init(
+            id: StepID(step.functionID),
+            name: step.name,
+            output: step.output,
+            error: step.error,
+            childID: step.childWorkflowID.map(WorkflowID.init(rawValue:))
+        )
     }
 }

@@ -19,6 +19,12 @@ struct StepRun: Sendable {
         declared: (any (Error & Codable).Type)? = nil,
         _ body: (StepContext) async throws -> Result
     ) async throws -> Result {
+        if let faults = self.execution.host.faults {
+            // A stopped process begins nothing.
+            await faults.untilThawed()
+            try self.execution.admit()
+            faults.stepBegins(self.execution.workflowID, StepID(self.functionID), self.name)
+        }
         let startedAt = epochMillisecondsNow()
         let started = ContinuousClock.now
         var attempt = 0
@@ -95,7 +101,11 @@ struct StepRun: Sendable {
             "a step failed and will be tried again",
             metadata: ["step": "\(self.functionID) \(self.name)", "error": "\(error)", "delay": "\(delay)"]
         )
-        do { try await Task.sleep(for: delay) } catch { throw self.execution.mapped(error) }
+        do {
+            try await self.execution.host.clock.sleep(for: delay, deadline: self.execution.deadline)
+        } catch {
+            throw self.execution.mapped(error)
+        }
     }
 
     /// So many of the last failures are recorded when all attempts fail.

@@ -10,30 +10,28 @@ extension WorkflowContext {
     public func sleep(for duration: Duration) async throws {
         guard duration > .zero else { return }
         let name = "DBOS.sleep"
+        let clock = self.execution.host.clock
         let wakeUp: Double
         switch try self.next(name) {
         case .replay(let step):
             wakeUp = try self.replayed(step, as: Double.self)
         case .execute(let functionID):
-            let now = epochMillisecondsNow()
+            let now = clock.now
             let end = now.addingClamped(duration.inMilliseconds)
             wakeUp = Double(end) / 1000
             try await self.record(functionID, name: name, output: "\(wakeUp)", startedAt: now, completedAt: end)
         }
         // A check of the record takes no time.
         if self.execution.check != nil { return }
-        while true {
-            let remaining = wakeUp - Double(epochMillisecondsNow()) / 1000
-            guard remaining > 0 else { return }
-            // In parts: the clock that was recorded may be set meanwhile, and timers know no time beyond some centuries.
-            let part = min(remaining, Self.longestNap)
-            do {
-                try await self.execution.host.running.waiting { try await Task.sleep(for: .seconds(part)) }
-            } catch {
-                throw self.execution.mapped(error)
+        // A record of another language may hold any number.
+        let moment = Int64(exactly: (wakeUp * 1000).rounded(.up)) ?? (wakeUp > 0 ? .max : .min)
+        guard moment > clock.now else { return }
+        do {
+            try await self.execution.host.running.waiting {
+                try await clock.sleep(until: moment, deadline: self.execution.deadline)
             }
+        } catch {
+            throw self.execution.mapped(error)
         }
     }
-
-    private static let longestNap = 3600.0
 }

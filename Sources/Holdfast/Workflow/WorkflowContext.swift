@@ -43,7 +43,10 @@ public final class WorkflowContext {
     }
 
     /// Takes the next number for an operation, after checking that it may be called at all.
-    func next(_ name: String) throws -> Journal.Decision {
+    ///
+    /// - Parameter isParallel: Others may follow before anybody waits for it, so a replay check does not end here: their
+    ///   records may exist without its own.
+    func next(_ name: String, isParallel: Bool = false) throws -> Journal.Decision {
         try self.checkCall(name)
         try self.execution.admit()
         let decision: Journal.Decision
@@ -57,7 +60,10 @@ public final class WorkflowContext {
                     + "calls '\(error.called)'; the workflow began under other code, or its calls are not in a fixed order"
             )
         }
-        if case .execute = decision { try self.endCheckIfChecking() }
+        if case .execute(let functionID) = decision, let check = self.execution.check {
+            check.went(beyond: functionID, name: name)
+            if !isParallel { try self.endCheckIfChecking() }
+        }
         return decision
     }
 

@@ -13,6 +13,8 @@ package enum InterruptionReason: Sendable, Hashable {
     case checked
     /// The executor could not renew its lease in time and must assume that it is taken for dead.
     case selfFenced
+    /// A test has killed what stands for the executor's process.
+    case killed
 }
 
 /// The life of one execution of one workflow in this process.

@@ -137,10 +137,20 @@ extension ConnectionCore {
         _ configuration: PostgresConfiguration,
         _ completion: @Sendable (Result<Facts, PostgresError>) -> Void
     ) {
+        let wires = configuration.wires
+        wires?.pass()
         let session: LibPQSession
         do throws(PostgresError) {
             session = try LibPQSession.connect(configuration, logger: logger, interrupt: pipe.readEnd)
         } catch {
+            end(error)
+            completion(.failure(error))
+            return
+        }
+        let wire = wires?.add(socket: session.socket, processID: PQbackendPID(session.pointer))
+        if wires != nil, wire == nil {
+            let error = PostgresError(.connectionLost, "the connection was cut")
+            session.finish()
             end(error)
             completion(.failure(error))
             return
@@ -154,30 +164,35 @@ extension ConnectionCore {
                 )
             )
         )
-        let loss = serve(session)
+        let loss = serve(session, wires)
+        if let wire { wires?.remove(wire) }
         // First, so that whoever waits for the end finds the server's side closing.
         session.finish()
         end(loss)
     }
 
     /// Works until the connection is closed (`nil`) or lost.
-    private func serve(_ session: LibPQSession) -> PostgresError? {
+    private func serve(_ session: LibPQSession, _ wires: Wires?) -> PostgresError? {
         while true {
             switch queue.withLock({ $0.next() }) {
             case .run(let id, .pipeline(let queries, let continuation)):
+                wires?.pass()
                 let outcome = session.run(queries)
+                wires?.pass()
                 finish(id, session)
                 if let loss = outcome.loss { end(loss) }
                 continuation.resume(returning: outcome.result)
                 if let loss = outcome.loss { return loss }
             case .run(let id, .script(let script, let continuation)):
+                wires?.pass()
                 let outcome = session.run(script: script)
+                wires?.pass()
                 finish(id, session)
                 if let loss = outcome.loss { end(loss) }
                 continuation.resume(returning: outcome.result)
                 if let loss = outcome.loss { return loss }
             case .sleep:
-                if let loss = sleep(session) { return loss }
+                if let loss = sleep(session, wires) { return loss }
             case .stop:
                 return nil
             }
@@ -190,7 +205,7 @@ extension ConnectionCore {
     }
 
     /// Waits for a job or for the server: a notification, or the end of the connection, is noticed while idle.
-    private func sleep(_ session: LibPQSession) -> PostgresError? {
+    private func sleep(_ session: LibPQSession, _ wires: Wires?) -> PostgresError? {
         var descriptors = [
             pollfd(fd: pipe.readEnd, events: Int16(POLLIN), revents: 0),
             pollfd(fd: session.socket, events: Int16(POLLIN), revents: 0),
@@ -200,6 +215,7 @@ extension ConnectionCore {
         }
         if descriptors[0].revents != 0 { pipe.drain() }
         guard descriptors[1].revents != 0 else { return nil }
+        wires?.pass()
         do throws(PostgresError) {
             try session.consumeInput()
         } catch {

@@ -10,8 +10,8 @@ struct WorkflowCommand: ParsableCommand {
         abstract: "Shows, explains, cancels, resumes and enqueues workflows.",
         subcommands: [
             WorkflowListCommand.self, WorkflowGetCommand.self, WorkflowWhyCommand.self, WorkflowStepsCommand.self,
-            WorkflowHistoryCommand.self, WorkflowCancelCommand.self, WorkflowResumeCommand.self,
-            WorkflowEnqueueCommand.self,
+            WorkflowHistoryCommand.self, WorkflowExportCommand.self, WorkflowCancelCommand.self,
+            WorkflowResumeCommand.self, WorkflowEnqueueCommand.self,
         ]
     )
 }

@@ -2,6 +2,7 @@
 // Copyright the Holdfast project authors
 
 import HoldfastPostgres
+import TestSupport
 import Testing
 
 @testable import Holdfast
@@ -51,7 +52,8 @@ import Testing
     }
 
     /// Another SDK's lock that nobody frees costs the first program its patience, and the others nothing.
-    @Test func oneOfTenUpgradesWithoutTheSharedLock() async throws {
+    @Test(.direct(because: "behind a pooler one transaction holds both locks or none"))
+    func oneOfTenUpgradesWithoutTheSharedLock() async throws {
         try await ScratchDatabase.with(fixture: "dbos-level-99.sql") { database in
             try await database.execute("SELECT pg_advisory_lock(\(MigrationLock.sharedKey))")
             let log = LogRecorder()
@@ -76,7 +78,8 @@ import Testing
 
     /// A snapshot in the session that holds the locks would make other SDKs' index builds wait for it, unseen by the
     /// deadlock detector.
-    @Test func theHolderOfTheLocksHasNoTransaction() async throws {
+    @Test(.direct(because: "behind a pooler one transaction holds both locks or none"))
+    func theHolderOfTheLocksHasNoTransaction() async throws {
         try await ScratchDatabase.with { database in
             let migrator = database.migrator()
             let lock = try await MigrationLock.acquire(

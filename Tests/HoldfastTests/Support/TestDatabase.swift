@@ -4,7 +4,9 @@
 import Foundation
 import Holdfast
 import HoldfastPostgres
+import HoldfastTestKit
 import Logging
+import TestSupport
 import Testing
 
 /// Two fresh schemas on the test server, removed at the end.
@@ -13,12 +15,17 @@ struct TestDatabase: Sendable {
     /// A connection of the test's own, to look at the rows and to make trouble.
     let pool: PostgresPool
 
-    static let url: String = {
-        guard let url = ProcessInfo.processInfo.environment["HOLDFAST_TEST_DATABASE_URL"] else {
-            fatalError("HOLDFAST_TEST_DATABASE_URL is not set; run the tests through ops/test")
+    /// A connection of a test's own.
+    ///
+    /// - Parameter url: The server. Default: the one that all tests share, through a pooler if there is one.
+    static func connection(to url: String? = nil) -> PostgresConfiguration {
+        var configuration = PostgresConfiguration(url ?? TestSupport.TestServer.url, applicationName: "test")
+        if url == nil, TestSupport.TestServer.isPooled {
+            configuration.preparesStatements = false
+            configuration.serverSilenceLimit = nil
         }
-        return url
-    }()
+        return configuration
+    }
 
     static let logger: Logger = {
         var logger = Logger(label: "test")
@@ -27,55 +34,57 @@ struct TestDatabase: Sendable {
         return logger
     }()
 
-    private static let shelf = SchemaShelf(turns: 12)
-
     /// Runs a test on schemas of its own, without a row in them.
     ///
     /// - Parameters:
-    ///   - url: The server. Default: the one that all tests share.
+    ///   - url: The server. Default: the one that all tests share, through a pooler if there is one.
     ///   - fresh: Whether there must be no tables either. Default: an earlier test may have left them.
     static func with<R>(
-        url: String = url,
+        url: String? = nil,
         fresh: Bool = false,
         _ body: (TestDatabase) async throws -> R
     ) async throws -> R {
-        let isFresh = fresh || url != self.url
-        let suffix = await self.shelf.take(fresh: isFresh)
+        guard !fresh, url == nil else { return try await self.withFresh(url, body) }
+        let server = TestSupport.TestServer.directURL ?? TestSupport.TestServer.url
+        return try await HoldfastTestKit.TestDatabase.with(.url(server)) { database in
+            let schemas = database.configuration
+            return try await self.withPool(nil, schema: schemas.schema, ownSchema: schemas.ownSchema, body)
+        }
+    }
+
+    private static func withFresh<R>(_ url: String?, _ body: (TestDatabase) async throws -> R) async throws -> R {
+        let suffix = UUID().uuidString.prefix(8).lowercased()
+        return try await self.withPool(url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)") { database in
+            let result: Result<R, any Error>
+            do { result = .success(try await body(database)) } catch { result = .failure(error) }
+            do { try await database.query("DROP SCHEMA IF EXISTS {s}, {h} CASCADE") } catch {
+                Issue.record(error, "the schemas \(suffix) are left behind")
+            }
+            return try result.get()
+        }
+    }
+
+    private static func withPool<R>(
+        _ url: String?,
+        schema: String,
+        ownSchema: String,
+        _ body: (TestDatabase) async throws -> R
+    ) async throws -> R {
+        let isPooled = url == nil && TestSupport.TestServer.isPooled
         let database = TestDatabase(
-            configuration: DatabaseConfiguration(url: url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)"),
-            pool: PostgresPool(PostgresConfiguration(url, applicationName: "test"), size: 2, logger: self.logger)
+            configuration: DatabaseConfiguration(
+                url: url ?? TestSupport.TestServer.url,
+                directURL: isPooled ? TestSupport.TestServer.sessionURL : nil,
+                isPooled: isPooled,
+                schema: schema,
+                ownSchema: ownSchema
+            ),
+            pool: PostgresPool(self.connection(to: url), size: 2, logger: self.logger)
         )
         let result: Result<R, any Error>
         do { result = .success(try await body(database)) } catch { result = .failure(error) }
-        var isEmptied = false
-        do {
-            if isFresh { try await database.drop(suffix) } else { isEmptied = try await database.empty() }
-        } catch {
-            Issue.record(error, "the schemas \(suffix) are left behind")
-        }
-        for suffix in self.shelf.giveBack(emptied: isEmptied ? suffix : nil) { try await database.drop(suffix) }
         await database.pool.close()
         return try result.get()
-    }
-
-    private func drop(_ suffix: String) async throws {
-        try await self.query("DROP SCHEMA IF EXISTS dbos_\(suffix), holdfast_\(suffix) CASCADE")
-    }
-
-    /// Deletes every row but those that say which migrations have run.
-    private func empty() async throws -> Bool {
-        try await self.query(
-            """
-            DO $$ DECLARE t record; BEGIN
-              PERFORM set_config('session_replication_role', 'replica', true);
-              FOR t IN SELECT schemaname, tablename FROM pg_tables
-                        WHERE schemaname IN ('{s}', '{h}') AND tablename NOT LIKE '%migrations' LOOP
-                EXECUTE format('DELETE FROM %I.%I', t.schemaname, t.tablename);
-              END LOOP;
-            END $$
-            """
-        )
-        return true
     }
 
     /// Runs a statement; `{s}` and `{h}` stand for the schemas.

@@ -94,4 +94,66 @@ struct VersionTests {
             #expect(try await database.count("SELECT count(*) FROM {h}.replay_checks") == 0)
         }
     }
+
+    @Test("a dry run lists what it cannot read, because a re-pinning moves that too")
+    func foreignFormat() async throws {
+        try await TestDatabase.with { database in
+            let id = try await Self.leaveOpen(database)
+            try await database.query(
+                """
+                INSERT INTO {s}.workflow_status (workflow_uuid, status, name, queue_name, application_name,
+                                                 application_version, serialization)
+                VALUES ('pickled', 'ENQUEUED', 'versioned', 'work', 'test-app', 'v1', 'py_pickle')
+                """
+            )
+            try await withExecutor(database, version: "v2", register: Self.code(["a", "b"], finishes: true)) {
+                executor in
+                let verdicts = try await executor.client.checkRepin(from: "v1", to: "v2")
+                let byID = Dictionary(uniqueKeysWithValues: verdicts.map { ($0.workflowID, $0) })
+                #expect(Set(byID.keys) == [id, "pickled"])
+                #expect(byID[id]?.isCompared == true)
+                #expect(byID[id]?.isCompatible == true)
+                #expect(byID["pickled"]?.isCompared == false)
+                #expect(byID["pickled"]?.isCompatible == false)
+                #expect(byID["pickled"]?.detail?.contains("py_pickle") == true)
+                #expect(try await executor.client.repin(from: "v1", to: "v2") == 2)
+            }
+        }
+    }
+
+    @Test("fit a record in which a parallel step is missing that had not ended yet")
+    func parallel() async throws {
+        let door = Door()
+        defer { door.open() }
+        func code(_ registry: inout WorkflowRegistry) throws {
+            try registry.register(Self.workflow) { _, context in
+                let first = try context.startStep("started") { _ in
+                    try await door.pass()
+                    return true
+                }
+                let mapped = try await context.map([1, 2, 3], step: "mapped") { item, _ in
+                    if item == 2 { try await door.pass() }
+                    return "\(item)"
+                }
+                _ = try await first.value
+                return mapped
+            }
+        }
+        try await TestDatabase.with { database in
+            try await withExecutor(
+                database,
+                version: "v1",
+                configure: { $0.shutdownGracePeriod = .zero },
+                register: code
+            ) {
+                executor in
+                _ = try await executor.client.start(Self.workflow, Nothing())
+                try await database.until("SELECT count(*) FROM {s}.operation_outputs", is: 2)
+            }
+            try await withExecutor(database, version: "v2", register: code) { executor in
+                let verdicts = try await executor.client.checkRepin(from: "v1", to: "v2")
+                #expect(verdicts.map(\.isCompatible) == [true], "\(verdicts)")
+            }
+        }
+    }
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
-import Foundation
 import Synchronization
 
 /// Hands the schemas of one test to the next, because making the tables takes longer than most tests; and lets only so
-/// many tests run at once: each needs connections, and two cores get no further with more.
+/// many tests run at once, because each needs connections.
 final class SchemaShelf: Sendable {
     private struct State {
         var free: Int
@@ -16,11 +15,29 @@ final class SchemaShelf: Sendable {
 
     private let state: Mutex<State>
 
+    private static let shelves = Mutex<[String: Task<SchemaShelf, Never>]>([:])
+
+    /// The shelf of a server, with as many turns as its connections allow: 8 for the usual hundred.
+    static func of(_ url: String) async -> SchemaShelf {
+        let shelf = self.shelves.withLock { shelves in
+            if let shelf = shelves[url] { return shelf }
+            // Unstructured, because whoever asks first may be cancelled while others wait. It ends by itself.
+            let shelf = Task {
+                let limit = try? await TestDatabase(url: url, suffix: "none", server: .url(url)).connectionLimit()
+                return SchemaShelf(turns: max(2, min(16, (limit ?? 100) / 12)))
+            }
+            shelves[url] = shelf
+            return shelf
+        }
+        return await shelf.value
+    }
+
     init(turns: Int) { self.state = Mutex(State(free: turns)) }
 
-    /// Waits for a turn. Returns the suffix of schemas whose tables are there and empty, if there are such and they will do,
-    /// otherwise a new one.
-    func take(fresh: Bool) async -> String {
+    /// Waits for a turn.
+    ///
+    /// - Returns: What tells a pair of schemas from others whose tables are there and empty, if there is such a pair.
+    func take() async -> String? {
         await withCheckedContinuation { waiter in
             let proceeds = self.state.withLock { state in
                 guard state.free > 0 else {
@@ -34,13 +51,14 @@ final class SchemaShelf: Sendable {
         }
         return self.state.withLock { state in
             state.active += 1
-            return (fresh ? nil : state.emptied.popLast()) ?? UUID().uuidString.prefix(8).lowercased()
+            return state.emptied.popLast()
         }
     }
 
-    /// Ends a turn. Returns the suffixes of the schemas to drop: all of them, when nobody is left who could use them.
+    /// Ends a turn.
     ///
-    /// - Parameter emptied: The suffix of schemas that the next test may have.
+    /// - Parameter emptied: The schemas that the next test may have.
+    /// - Returns: The schemas to drop: all of them, when nobody is left who could use them.
     func giveBack(emptied: String?) -> [String] {
         let (next, dropped) = self.state.withLock { state -> (CheckedContinuation<Void, Never>?, [String]) in
             state.active -= 1
