@@ -87,7 +87,7 @@ final class Membership: Sendable {
 
     /// Whether this process may own work, and when the last successful renewal was sent.
     var standing: (holdsLease: Bool, renewedAt: ContinuousClock.Instant?) {
-        self.state.withLock { ($0.machine.isMember, $0.renewedAt) }
+        self.state.withLock { ($0.machine.holdsLease(now: .now), $0.renewedAt) }
     }
 
     /// What this executor may call a death at this moment.

@@ -74,6 +74,13 @@ package struct LivenessMachine: Sendable {
         return membership.lastRenewal.advanced(by: self.selfStop)
     }
 
+    /// Whether it is a member and the moment of self-stop has not come, also when nobody has ticked yet: a process that wakes
+    /// from a freeze asks before its clock is looked at.
+    package func holdsLease(now: Instant) -> Bool {
+        guard let end = self.selfStopAt else { return false }
+        return now < end
+    }
+
     /// Whether this executor may call an expired lease a death.
     ///
     /// Only after a full lease of uninterrupted renewals on the same server: after a restart or failover of Postgres, after

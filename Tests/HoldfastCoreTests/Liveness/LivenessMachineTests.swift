@@ -127,6 +127,17 @@ struct LivenessMachineTests {
         return machine
     }
 
+    @Test(
+        "A lease is held until the moment of self-stop, whether or not the clock was looked at",
+        arguments: [
+            (State.joining, 0, false), (.member, 1010, true), (.member, 7999, true), (.member, 8000, false),
+            (.member, 60_000, false), (.fenced, 1010, false), (.replaced, 1510, false),
+        ]
+    )
+    func holding(state: State, moment: Int, holds: Bool) {
+        #expect(state.machine.holdsLease(now: Self.at(moment)) == holds)
+    }
+
     @Test("Leases are judged only after a full lease of renewals")
     func afterJoining() {
         #expect(!Self.steadyMachine(until: 9000).mayJudgeLeases(now: Self.at(9999)))
