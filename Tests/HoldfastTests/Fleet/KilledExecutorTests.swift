@@ -57,9 +57,7 @@ struct KilledExecutorTests {
                         #expect(folder.count("effect w 3") == 1)
                         let takeovers = try await client.takeovers(of: "w")
                         #expect(takeovers.map(\.from) == [owner])
-                        // Behind a pooler there is no session to watch, unless there is a way past it.
-                        let hasSession = !database.configuration.isPooled || database.configuration.directURL != nil
-                        #expect(takeovers.map(\.reason) == [hasSession ? "session_lost" : "lease_expired"])
+                        #expect(takeovers.map(\.reason) == [database.hasSession ? "session_lost" : "lease_expired"])
                         #expect(try await client.workflow("w").recoveryAttempts == 2)
                     }
                 }

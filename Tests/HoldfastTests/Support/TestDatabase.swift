@@ -33,6 +33,9 @@ struct TestDatabase: Sendable {
         return logger
     }()
 
+    /// Whether executors have a lease session and hear notifications.
+    var hasSession: Bool { !self.configuration.isPooled || self.configuration.directURL != nil }
+
     private static let shelf = SchemaShelf(turns: 12)
 
     /// Runs a test on schemas of its own, without a row in them.
