@@ -122,7 +122,7 @@ let package = Package(
         .testTarget(
             name: "HoldfastToolTests",
             dependencies: [
-                "HoldfastTool", "Holdfast", "HoldfastPostgres",
+                "HoldfastTool", "Holdfast", "HoldfastPostgres", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the Holdfast project authors
 
-"""What ops/demo and ops/kills share: processes, signals, the database, the audit of writes. Standard library only."""
+"""What the scripts that run executors share: processes, signals, the database, the audit of writes. Standard library only."""
 
 import ctypes
 import json
@@ -112,16 +112,18 @@ def tail(path, lines=15):
 
 
 class Database:
-    """One psql that is kept open on the private server `name`. Every answer is one line of JSON."""
+    """One psql that is kept open on the private server `name`, or as the command `name` opens it. Every answer is one line of
+    JSON."""
 
     MARK = "--holdfast-answered--"
 
     def __init__(self, name, errors):
         self.errors = errors
         self.buffer = b""
+        command = postgres(name) + ["psql", "-X", "-q", "-A", "-t"] if isinstance(name, str) else name
         with open(errors, "wb") as sink:
             self.process = spawn(
-                postgres(name) + ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"],
+                command + ["-v", "ON_ERROR_STOP=1"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=sink,

@@ -4,35 +4,21 @@
 """The work behind ops/kills; `ops/kills --help` says what it does. Standard library only."""
 
 import argparse
-import fcntl
 import json
-import math
 import os
 import random
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-from driver import AUDIT, FORGERY, REPOSITORY, Database, Failure, Interrupted
-from driver import kill_group, postgres, quoted, signals, spawn, tail, wait_for
+from driver import Failure, postgres, quoted, spawn, wait_for
+from figures import at_least, load_average, spread, spread_lines, target, target_line
+from fleet import GRACE, HEARTBEAT, LEASE, Fleet, names, run_and_clean_up
+from load import PATIENCE, PLAN, Load
 
-SERVER = "kills"
-CONFIGURATION = "debug"
-
-# The library's defaults.
-HEARTBEAT, SELF_STOP, LEASE, GRACE = 1.0, 7.0, 10.0, 30.0
-
-# How long a sleeper sleeps beyond its lease.
-OVERSLEEP = 3.0
-
-# The load. A workflow takes 2 s, half of it in one long step; as many as this are always under way.
-PLAN = {"steps": 21, "shortMilliseconds": 50, "longStep": 11, "longMilliseconds": 1000}
 IN_FLIGHT_PER_EXECUTOR = 6
-BATCH = 2
 
 TARGETS = {
     "KILL": [("takeover median", 1.0), ("takeover p99", 2.0)],
@@ -40,260 +26,45 @@ TARGETS = {
     "TERM": [("hand-over p99", 0.5)],
 }
 
-# The longest wait for anything a round waits for.
-PATIENCE = 60
-
-
-class Member:
-    """One executor process."""
-
-    def __init__(self, name, process, log):
-        self.name = name
-        self.process = process
-        self.log = log
-        self.is_signalled = False
-
-    @property
-    def is_alive(self):
-        return not self.is_signalled and self.process.poll() is None
-
-
-def spread(values):
-    """Median, 99th percentile (nearest rank) and maximum."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return {
-        "median": round(statistics.median(ordered), 3),
-        "p99": round(ordered[math.ceil(0.99 * len(ordered)) - 1], 3),
-        "max": round(ordered[-1], 3),
-        "count": len(ordered),
-    }
-
 
 class Kills:
-    def __init__(self, options):
+    def __init__(self, fleet, options):
         self.options = options
-        self.out = sys.stderr if options.json else sys.stdout
+        self.fleet = fleet
+        self.load = Load(fleet, options.executors * IN_FLIGHT_PER_EXECUTOR)
+        self.say = fleet.say
         self.mode = "RESTART" if options.restarts else "CRASH" if options.crashes else options.signal
-        self.scratch = None
-        self.lock = None
-        self.server = None
-        self.uses_server = False
-        self.url = None
-        self.database = None
-        self.members = []
-        self.enqueued = 0
-        self.open_count = 0
-        self.settled = 0
-        self.topped_up = 0.0
         self.signalled = []  # incarnations
         self.figures = {}  # names to lists of seconds
         self.rounds = []
         self.faults = []
         self.misses = 0
-
-    def say(self, text=""):
-        print(text, file=self.out, flush=True)
-
-    # MARK: Before
-
-    def call(self, arguments, limit, what, **options):
-        """Runs a command to its end, even when we are asked to stop: it must not be left half done."""
-        path = os.path.join(self.scratch, "output")
-        with open(path, "wb") as output:
-            process = spawn(arguments, stdout=output, stderr=subprocess.STDOUT, **options)
-        try:
-            status = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            kill_group(process, signal.SIGINT, 15)
-            raise Failure(f"{what} took longer than {limit} s") from None
-        if status:
-            raise Failure(f"{what} failed:\n{tail(path, 30)}", 3 if status == 3 else 1)
-        signals.check()
-
-    def take_lock(self):
-        self.lock = os.open(os.path.realpath(__file__), os.O_RDONLY | os.O_CLOEXEC)
-
-        def attempt():
-            try:
-                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            except BlockingIOError:
-                return False
-
-        if not attempt():
-            self.say("waiting for another ops/kills of this clone to end")
-            wait_for(attempt, 3600, "another ops/kills to end")
-
-    def set_up(self):
-        if shutil.which("swift") is None:
-            raise Failure("there is no swift here: see https://www.swift.org/install", 3)
-        self.call([os.path.join(REPOSITORY, "ops", "setup"), "build", "postgres"], 1800, "ops/setup")
-        self.uses_server = True
-        self.call(postgres(SERVER) + ["destroy"], 120, "ops/postgres destroy")
-        self.build()
-        self.start_server()
-        self.connect()
-
-    def build(self):
-        # As ops/test builds it, or each would compile everything again after the other.
-        path = os.path.join(self.scratch, "build")
-        with open(path, "wb") as output:
-            process = spawn(
-                ["swift", "build", "--package-path", REPOSITORY, "-c", CONFIGURATION, "--product", "TestWorker"],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=dict(os.environ, HOLDFAST_STRICT="1"),
-            )
-        try:
-            wait_for(lambda: process.poll() is not None, 3600, "the build")
-        finally:
-            # SwiftPM runs its children in process groups of their own and ends them when it is interrupted itself.
-            kill_group(process, signal.SIGINT, 15)
-        if process.returncode:
-            raise Failure("the executor cannot be built:\n" + tail(path, 30))
-
-    def start_server(self):
-        output = os.path.join(self.scratch, "postgres.out")
-        with open(output, "wb") as sink, open(output + ".err", "wb") as errors:
-            # Not in our way: its server would outlive an interrupted start.
-            status = spawn(postgres(SERVER) + ["start"], stdout=sink, stderr=errors).wait(180)
-        if status:
-            raise Failure("Postgres did not start:\n" + tail(output + ".err"))
-        with open(output) as file:
-            url = file.read().strip()
-        if self.url and url != self.url:
-            raise Failure("Postgres got another port, because some other program took its own")
-        self.url = url
-
-    def connect(self):
-        self.database = Database(SERVER, os.path.join(self.scratch, "psql.err"))
-
-    def connect_again(self):
-        try:
-            self.connect()
-            return True
-        except Failure:
-            self.database.close()
-            return False
-
-    # MARK: The fleet
-
-    @property
-    def program(self):
-        return os.path.join(REPOSITORY, ".build", CONFIGURATION, "TestWorker")
-
-    def start_member(self):
-        name = f"executor-{len(self.members) + 1}"
-        log = os.path.join(self.options.logs or self.scratch, name + ".log")
-        arguments = {
-            "url": f"{self.url}?application_name={name}", "schema": "dbos", "ownSchema": "holdfast",
-            "application": "kills", "version": "v1", "executorID": name, "folder": self.scratch,
-            "heartbeatMilliseconds": int(HEARTBEAT * 1000), "selfStopMilliseconds": int(SELF_STOP * 1000),
-            "leaseMilliseconds": int(LEASE * 1000), "graceMilliseconds": int(GRACE * 1000), "concurrency": 256,
-            "quarantineAfter": 5, "logLevel": "debug" if self.options.logs else "info",
-        }
-        with open(log, "wb") as sink:
-            process = spawn([self.program, json.dumps(arguments)], dies_with_us=True, stdout=sink, stderr=sink, cwd="/")
-        self.members.append(Member(name, process, log))
-
-    def check_members(self):
-        for member in self.members:
-            if not member.is_signalled and member.process.poll() is not None:
-                raise Failure(
-                    f"{member.name} ended by itself with code {member.process.returncode}:\n{tail(member.log)}"
-                )
-
-    def is_whole(self):
-        self.check_members()
-        names = ", ".join(quoted(each.name) for each in self.members if each.is_alive)
-        return self.database.value(
-            f"""SELECT to_jsonb(count(*) = {self.options.executors}) FROM holdfast.executors
-                 WHERE state = 'active' AND executor_id IN ({names})
-                   AND session_server_epoch = pg_postmaster_start_time()"""
-        )
-
-    def start_fleet(self):
-        for _ in range(self.options.executors):
-            self.start_member()
-
-        def exists():
-            self.check_members()
-            return self.database.run("SELECT to_regclass('holdfast.executors')") != ""
-
-        wait_for(lambda: exists() and self.is_whole(), 120, "the executors to join")
-        self.database.run(AUDIT)
-        caught = self.database.value(FORGERY)
-        if caught != [1, 1]:
-            raise Failure(f"the audit does not catch forged writes: {caught}")
-
-    # MARK: The load
-
-    def top_up(self):
-        """Keeps as many workflows under way as there shall be."""
-        now = time.monotonic()
-        if now - self.topped_up < 0.1:
-            return
-        self.topped_up = now
-        # Few at a time, so that they spread over the executors and over the moments of their lives.
-        missing = min(BATCH, max(0, self.options.executors * IN_FLIGHT_PER_EXECUTOR - self.open_count))
-        # Repeated after a lost answer, it enqueues nothing twice: the ids are the same.
-        first, last = self.enqueued + 1, self.enqueued + missing
-        self.open_count, self.settled = self.database.value(
-            f"""
-            WITH enqueued AS (
-              SELECT dbos.enqueue_workflow('load', 'work', ARRAY[{quoted(json.dumps(PLAN))}::json],
-                                           workflow_id => 'load-' || n) FROM generate_series({first}, {last}) AS n)
-            SELECT jsonb_build_array(
-              (SELECT count(*) FROM enqueued) + (SELECT count(*) FROM dbos.workflow_status
-                WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING')),
-              (SELECT count(*) FROM dbos.workflow_status WHERE status = 'SUCCESS'))"""
-        )
-        self.enqueued = last
-
-    def until(self, condition, what, limit=PATIENCE):
-        """Waits while the load goes on."""
-
-        def attempt():
-            self.check_members()
-            self.top_up()
-            return condition()
-
-        try:
-            return wait_for(attempt, limit, what)
-        except Failure as failure:
-            logs = "".join(f"{each.name}:\n{tail(each.log, 8)}" for each in self.members[-self.options.executors - 1 :])
-            raise Failure(f"{failure}\n{logs}", failure.code) from None
-
-    def pause(self, seconds):
-        end = time.monotonic() + seconds
-        self.until(lambda: time.monotonic() >= end, "time to pass", seconds + PATIENCE)
+        self.attempts_raised = 0
+        self.writes_by_sleepers = 0
 
     # MARK: Rounds
 
     def pick(self):
         """An executor that owns running work, its incarnation, and how much it owns."""
-        names = ", ".join(quoted(each.name) for each in self.members if each.is_alive)
-        busy = self.database.value(
+        busy = self.fleet.database.value(
             f"""SELECT coalesce(jsonb_agg(jsonb_build_array(executor_id, incarnation, n)), '[]') FROM (
                   SELECT e.executor_id, e.incarnation, count(*) AS n FROM holdfast.executors e
                     JOIN dbos.workflow_status s ON s.executor_id = e.executor_id AND s.status = 'PENDING'
                      AND left(s.owner_xid, length(e.incarnation)) = e.incarnation
-                   WHERE e.state = 'active' AND e.executor_id IN ({names}) GROUP BY 1, 2) b"""
+                   WHERE e.state = 'active' AND e.executor_id IN ({names(self.fleet.alive)}) GROUP BY 1, 2) b"""
         )
         if not busy:
             return None
         name, incarnation, owned = random.choice(busy)
-        return next(each for each in self.members if each.name == name), incarnation, owned
+        return next(each for each in self.fleet.members if each.name == name), incarnation, owned
 
     def signal_one(self, number):
-        self.until(self.is_whole, "the fleet to be whole")
+        self.load.until(self.fleet.is_whole, "the fleet to be whole")
         # Anywhere between two heartbeats, and late enough for a long step to end: work under which executors die twice
         # without progress waits on purpose, lest it kills them all.
-        self.pause(PLAN["longMilliseconds"] / 1000 + random.uniform(0.3, 0.3 + HEARTBEAT))
-        member, incarnation, owned = self.until(self.pick, "an executor that owns running work")
-        at = self.database.now()
+        self.load.pause(PLAN["longMilliseconds"] / 1000 + random.uniform(0.3, 0.3 + HEARTBEAT))
+        member, incarnation, owned = self.load.until(self.pick, "an executor that owns running work")
+        at = self.fleet.database.now()
         member.process.send_signal(number)
         member.is_signalled = True
         self.signalled.append(incarnation)
@@ -301,7 +72,7 @@ class Kills:
 
     def end_of(self, incarnation):
         """When and why a member ended, when its work was taken over, when the first and the last of it ran elsewhere."""
-        return self.database.value(
+        return self.fleet.database.value(
             f"""
             SELECT jsonb_build_object(
               'ended', extract(epoch FROM e.ended_at), 'reason', e.end_reason, 'state', e.state,
@@ -324,7 +95,7 @@ class Kills:
             end = self.end_of(incarnation)
             return end if end["done"] and (end["last"] or not end["workflows"]) else None
 
-        return self.until(is_taken_over, f"the work of {name} to run elsewhere")
+        return self.load.until(is_taken_over, f"the work of {name} to run elsewhere")
 
     def note(self, **figures):
         for name, value in figures.items():
@@ -358,7 +129,7 @@ class Kills:
         member, incarnation, owned, at = self.signal_one(signal.SIGKILL)
         member.process.wait()
         end = self.until_taken_over(incarnation, member.name)
-        self.start_member()
+        self.fleet.start_member()
         if end["workflows"]:
             self.note_takeover(member, end, at, owned)
         else:
@@ -368,22 +139,22 @@ class Kills:
         member, incarnation, owned, at = self.signal_one(signal.SIGSTOP)
         try:
             end = self.until_taken_over(incarnation, member.name)
-            self.pause(max(0, at + LEASE + OVERSLEEP - self.database.now()))
+            self.load.pause(max(0, at + self.options.freeze - self.fleet.database.now()))
+            woken = self.fleet.database.now()
         finally:
             member.process.send_signal(signal.SIGCONT)
-        woken = self.database.now()
 
         def has_rejoined():
-            return self.database.value(
+            return self.fleet.database.value(
                 f"""SELECT jsonb_build_array(incarnation, extract(epoch FROM started_at)) FROM holdfast.executors
                      WHERE executor_id = {quoted(member.name)} AND state = 'active'"""
             )
 
-        joined = self.until(has_rejoined, f"{member.name} to join again")
+        joined = self.load.until(has_rejoined, f"{member.name} to join again")
         member.is_signalled = False
-        self.pause(1)
+        self.load.pause(1)
         # Whatever it wrote, or claimed, in the name of the incarnation that is over.
-        writes = self.database.value(
+        writes = self.fleet.database.value(
             f"""
             SELECT to_jsonb(
               (SELECT count(*) FROM holdfast_audit.checkpoints
@@ -393,7 +164,7 @@ class Kills:
                 WHERE writer = {quoted(member.name)} AND at > to_timestamp({end['ended']})
                   AND event <> 'returned' AND owner_xid NOT LIKE {quoted(joined[0] + '%')}))"""
         )
-        self.writes_by_sleepers = getattr(self, "writes_by_sleepers", 0) + writes
+        self.writes_by_sleepers += writes
         if writes:
             self.faults.append(f"{member.name} made {writes} writes after its work was taken over")
         if not end["workflows"]:
@@ -403,13 +174,13 @@ class Kills:
 
     def term_round(self):
         member, incarnation, owned, at = self.signal_one(signal.SIGTERM)
-        self.until(lambda: member.process.poll() is not None, f"{member.name} to end", GRACE + PATIENCE)
+        self.load.until(lambda: member.process.poll() is not None, f"{member.name} to end", GRACE + PATIENCE)
         if member.process.returncode:
             self.faults.append(f"{member.name} ended with code {member.process.returncode} on SIGTERM")
 
         def hand_overs():
             """Of each workflow: when it was handed over, since when nothing kept it, when it ran elsewhere, attempts."""
-            rows = self.database.value(
+            rows = self.fleet.database.value(
                 f"""
                 SELECT coalesce(jsonb_agg(jsonb_build_array(extract(epoch FROM r.at), extract(epoch FROM greatest(k.at,
                          to_timestamp({at}))), extract(epoch FROM c.at), c.attempts - b.attempts)), '[]')
@@ -426,8 +197,8 @@ class Kills:
             )
             return [rows] if all(row[2] is not None for row in rows) else None
 
-        rows = self.until(hand_overs, f"the work of {member.name} to run elsewhere")[0]
-        self.start_member()
+        rows = self.load.until(hand_overs, f"the work of {member.name} to run elsewhere")[0]
+        self.fleet.start_member()
         end = self.end_of(incarnation)
         if end["state"] != "stopped" or end["workflows"]:
             self.faults.append(
@@ -436,7 +207,7 @@ class Kills:
         if not rows:
             return self.miss(member)
         raised = sum(1 for row in rows if row[3])
-        self.attempts_raised = getattr(self, "attempts_raised", 0) + raised
+        self.attempts_raised += raised
         if raised:
             self.faults.append(f"the attempts of {raised} workflows handed over by {member.name} were raised")
         times = [row[2] - row[1] for row in rows]
@@ -454,32 +225,32 @@ class Kills:
     def restart_round(self):
         """Ends all sessions at once, in one of three ways."""
         kind = "crash" if self.mode == "CRASH" else "immediate" if len(self.rounds) % 2 else "restart"
-        self.until(self.is_whole, "the fleet to be whole")
-        self.pause(random.uniform(1, 1 + HEARTBEAT))
-        postmaster, backend = self.database.value(
+        self.load.until(self.fleet.is_whole, "the fleet to be whole")
+        self.load.pause(random.uniform(1, 1 + HEARTBEAT))
+        postmaster, backend = self.fleet.database.value(
             "SELECT to_jsonb(ARRAY[split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int, pg_backend_pid()])"
         )
         began = time.monotonic()
         if kind == "crash":
             # Postgres ends all others too and recovers; its start time, by which the library knows servers, stays.
             os.kill(backend, signal.SIGKILL)
-            self.database.close()
-            wait_for(self.connect_again, 60, "Postgres to recover")
+            self.fleet.database.close()
+            wait_for(self.fleet.connect_again, 60, "Postgres to recover")
         else:
-            self.database.close()
+            self.fleet.database.close()
             if kind == "immediate":
                 os.kill(postmaster, signal.SIGQUIT)
-                status = postgres(SERVER) + ["status"]
+                status = postgres(self.fleet.name) + ["status"]
                 wait_for(lambda: spawn(status, stdout=subprocess.DEVNULL).wait(30) == 1, 60, "Postgres to end")
             else:
-                self.call(postgres(SERVER) + ["stop"], 180, "ops/postgres stop")
-            self.start_server()
-            self.connect()
-        up = self.database.now()
+                self.fleet.stop_server()
+            self.fleet.start_server()
+            self.fleet.connect()
+        up = self.fleet.database.now()
         down = time.monotonic() - began
 
         def recovered():
-            row = self.database.value(
+            row = self.fleet.database.value(
                 f"""SELECT jsonb_build_array(
                       extract(epoch FROM (SELECT min(at) FROM holdfast_audit.checkpoints
                                            WHERE at > to_timestamp({up}))),
@@ -488,9 +259,9 @@ class Kills:
             )
             return row if None not in row else None
 
-        wrote, renewed = self.until(recovered, "the fleet to go on after a restart")
-        before = self.settled
-        self.until(lambda: self.settled >= before + self.options.executors, "workflows to finish after a restart")
+        wrote, renewed = self.load.until(recovered, "the fleet to go on after a restart")
+        before = self.load.settled
+        self.load.until(lambda: self.load.settled >= before + self.options.executors, "workflows to finish after a restart")
         self.note(downtime=down, first_checkpoint=wrote - up, all_renewed=renewed - up)
         self.record(
             f"{kind:<9} down for {down:5.2f} s; first checkpoint after {wrote - up:6.3f} s, "
@@ -503,117 +274,34 @@ class Kills:
 
     # MARK: Afterwards
 
-    def finish_load(self):
-        def is_done():
-            self.check_members()
-            return self.database.value(
-                """SELECT to_jsonb(NOT EXISTS (SELECT 1 FROM dbos.workflow_status
-                                                WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING')))"""
-            )
-
-        wait_for(is_done, 120, "the last workflows to finish")
-        alive = [member for member in self.members if member.is_alive]
-        for member in alive:
-            member.is_signalled = True
-            member.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: all(each.process.poll() is not None for each in alive), 60, "the executors to end")
-        for member in alive:
-            if member.process.returncode:
-                self.faults.append(f"{member.name} ended with code {member.process.returncode} on SIGTERM")
-
-    def count_effects(self):
-        """Every step's effect is a line in a file. A step that was interrupted has several."""
-        seen, repeated = set(), 0
-        with open(os.path.join(self.scratch, "effects")) as file:
-            for line in file:
-                words = line.split()
-                if words[0] == "effect":
-                    key = (words[1], words[2])
-                    repeated += key in seen
-                    seen.add(key)
-        return len(seen), repeated
-
-    def judge(self):
-        steps = PLAN["steps"]
-        signalled = ", ".join(quoted(each) for each in self.signalled) or "''"
-        counts = self.database.value(
-            f"""
-            SELECT jsonb_build_object(
-              'workflows', (SELECT count(*) FROM dbos.workflow_status WHERE name = 'load'),
-              'succeeded', (SELECT count(*) FROM dbos.workflow_status WHERE name = 'load' AND status = 'SUCCESS'),
-              'settled', (SELECT count(*) FROM holdfast_audit.ownership WHERE event = 'settled'),
-              'settled_workflows', (SELECT count(DISTINCT workflow_uuid) FROM holdfast_audit.ownership
-                                     WHERE event = 'settled'),
-              'complete', (SELECT count(*) FROM (
-                 SELECT workflow_uuid FROM dbos.operation_outputs GROUP BY 1
-                 HAVING count(*) = {steps} AND count(DISTINCT function_id) = {steps}) c),
-              'checkpoints', (SELECT count(*) FROM dbos.operation_outputs),
-              'audited', (SELECT count(*) FROM dbos.operation_outputs o WHERE EXISTS (
-                 SELECT 1 FROM holdfast_audit.checkpoints c
-                  WHERE c.workflow_uuid = o.workflow_uuid AND c.function_id = o.function_id)),
-              'non_owner_checkpoints', (SELECT count(*) FROM holdfast_audit.foreign_checkpoints),
-              'non_owner_outcomes', (SELECT count(*) FROM holdfast_audit.foreign_outcomes),
-              'takeovers', (SELECT count(*) FROM holdfast.takeovers),
-              'takeovers_by_decision', (SELECT coalesce(jsonb_object_agg(decision, n), '{{}}') FROM (
-                 SELECT decision, count(*) AS n FROM holdfast.takeovers GROUP BY 1) d),
-              'false_deaths', (SELECT coalesce(jsonb_agg(executor_id || ': ' || coalesce(end_reason, '?')), '[]')
-                 FROM holdfast.executors WHERE state = 'dead' AND incarnation NOT IN ({signalled})))"""
-        )
-        effects, repeated = self.count_effects()
-        counts["repeated_effects"] = repeated
-        wanted = self.enqueued
-        for what, found in (
-            ("workflows exist", counts["workflows"]),
-            ("workflows succeeded", counts["succeeded"]),
-            ("workflows have all their steps", counts["complete"]),
-            ("workflows have an outcome in the audit", counts["settled_workflows"]),
-            ("outcomes were written", counts["settled"]),
-        ):
-            if found != wanted:
-                self.faults.append(f"{found} {what}, but {wanted} were enqueued")
-        if effects != wanted * steps:
-            self.faults.append(f"{effects} steps had their effect, but there are {wanted * steps}")
-        if counts["audited"] != counts["checkpoints"]:
-            self.faults.append("the audit has not seen every checkpoint")
-        if counts["non_owner_checkpoints"] or counts["non_owner_outcomes"]:
-            self.faults.append(
-                f"{counts['non_owner_checkpoints']} checkpoints and {counts['non_owner_outcomes']} outcomes were written "
-                "by a process that did not own the workflow"
-            )
-        if counts["false_deaths"]:
-            self.faults.append(f"declared dead without a signal: {', '.join(counts['false_deaths'])}")
-        self.counts = counts
-
-    def summarise(self):
-        say, counts = self.say, self.counts
+    def summarise(self, counts):
+        say = self.say
         spreads = {name: spread(values) for name, values in self.figures.items()}
-        names = {"RESTART": "restarts of Postgres", "CRASH": "crashes of a Postgres backend"}
-        what = f"{len(self.rounds)} {names.get(self.mode, '× SIG' + self.mode)}"
-        load = [round(each, 1) for each in os.getloadavg()]
+        titles = {"RESTART": "restarts of Postgres", "CRASH": "crashes of a Postgres backend"}
+        what = f"{len(self.rounds)} {titles.get(self.mode, '× SIG' + self.mode)}"
+        averages = load_average()
         say()
-        say(f"  {what}, {self.options.executors} executors, load average {load[0]} {load[1]} {load[2]}, {os.cpu_count()} CPUs")
+        say(f"  {what}, {self.options.executors} executors, load average {averages[0]} {averages[1]} {averages[2]}, "
+            f"{os.cpu_count()} CPUs")
         say()
-        say(f"  {'seconds':<32}{'median':>9}{'p99':>9}{'max':>9}{'count':>8}")
-        for name, each in spreads.items():
-            say(f"  {name:<32}{each['median']:>9.3f}{each['p99']:>9.3f}{each['max']:>9.3f}{each['count']:>8}")
+        for line in spread_lines(spreads):
+            say(line)
         say()
         targets = []
         for name, limit in TARGETS.get(self.mode, []):
             figure, part = name.rsplit(" ", 1)
-            value = spreads.get(figure, {}).get(part)
-            is_met = value is not None and value <= limit
-            targets.append({"target": name, "limit": limit, "value": value, "met": is_met})
-            say(f"  {'met   ' if is_met else 'MISSED'}  {name} {value} s, target at most {limit} s")
-        say(f"  workflows          {counts['succeeded']:,} of {self.enqueued:,} succeeded, {counts['checkpoints']:,} steps, "
-            f"{counts['repeated_effects']:,} of them begun more than once")
+            targets.append(target(name, spreads.get(figure, {}).get(part), limit))
+            say(target_line(targets[-1]))
+        say(f"  workflows          {counts['succeeded']:,} of {self.load.enqueued:,} succeeded, {counts['checkpoints']:,} "
+            f"steps, {counts['repeated_effects']:,} begun more than once, {counts['completed_steps_run_again']:,} after their end")
         decisions = ", ".join(f"{count:,} {name}" for name, count in counts["takeovers_by_decision"].items())
         say(f"  taken over         {counts['takeovers']:,}" + (f" ({decisions})" if decisions else ""))
         say(f"  non-owner writes   {counts['non_owner_checkpoints']:,} checkpoints, {counts['non_owner_outcomes']:,} outcomes")
         say(f"  false deaths       {len(counts['false_deaths']):,}")
         if self.mode == "TERM":
-            say(f"  attempts raised    {getattr(self, 'attempts_raised', 0):,}")
+            say(f"  attempts raised    {self.attempts_raised:,}")
         if self.mode == "STOP":
-            say(f"  sleepers' writes   {getattr(self, 'writes_by_sleepers', 0):,} after the takeover")
+            say(f"  sleepers' writes   {self.writes_by_sleepers:,} after the takeover")
         say()
         is_met = all(each["met"] for each in targets)
         for fault in self.faults:
@@ -632,74 +320,42 @@ class Kills:
             "executors": self.options.executors,
             "seconds": spreads,
             "rounds": self.rounds,
-            "enqueued": self.enqueued,
-            "load_average": load,
+            "enqueued": self.load.enqueued,
+            "load_average": averages,
             "processors": os.cpu_count(),
             **{name: value for name, value in counts.items() if name != "false_deaths"},
             "false_deaths": len(counts["false_deaths"]),
-            "attempts_raised": getattr(self, "attempts_raised", None),
-            "writes_by_sleepers": getattr(self, "writes_by_sleepers", None),
+            "attempts_raised": self.attempts_raised if self.mode == "TERM" else None,
+            "freeze": self.options.freeze if self.mode == "STOP" else None,
+            "writes_by_sleepers": self.writes_by_sleepers if self.mode == "STOP" else None,
         }
         return is_met
 
     def run(self):
-        self.scratch = tempfile.mkdtemp(prefix="holdfast-kills-")
-        if self.options.logs:
-            self.options.logs = os.path.realpath(self.options.logs)
-            os.makedirs(self.options.logs, exist_ok=True)
-        self.take_lock()
-        self.say("setting up")
-        self.set_up()
-        self.start_fleet()
-        self.say(f"{self.options.executors} executors have joined")
+        self.fleet.set_up()
+        self.fleet.start_members(self.options.executors)
         perform = {
             "KILL": self.kill_round, "STOP": self.stop_round, "TERM": self.term_round, "RESTART": self.restart_round,
             "CRASH": self.restart_round,
         }[self.mode]
         while len(self.rounds) < (self.options.restarts or self.options.crashes or self.options.count):
             perform()
-        self.until(self.is_whole, "the fleet to be whole")
-        self.finish_load()
-        self.judge()
-        is_met = self.summarise()
+        self.load.until(self.fleet.is_whole, "the fleet to be whole")
+        self.load.finish()
+        self.faults += self.fleet.end_members(self.fleet.alive)
+        counts, faults = self.load.judge(self.signalled)
+        self.faults += faults
+        is_met = self.summarise(counts)
         if self.options.json:
             print(json.dumps(self.result))
         return 1 if self.faults or (self.options.strict and not is_met) else 0
 
-    # MARK: The end
-
-    def clean_up(self):
-        """Ends everything that was started. Signals are only noted, and nobody looks at them any more."""
-        for member in self.members:
-            if member.process.poll() is None:
-                member.process.kill()
-        for member in self.members:
-            member.process.wait()
-        if self.database:
-            self.database.close()
-        if self.uses_server:
-            if os.environ.get("HOLDFAST_KEEP_POSTGRES") == "1" and self.url:
-                self.say(f"left running: {self.url}")
-            else:
-                spawn(postgres(SERVER) + ["destroy"], stdout=subprocess.DEVNULL).wait(180)
-        if self.scratch:
-            shutil.rmtree(self.scratch, ignore_errors=True)
-
 
 def parse_arguments():
-    def at_least(minimum):
-        def check(text):
-            value = int(text)
-            if value < minimum:
-                raise argparse.ArgumentTypeError(f"{value} is less than {minimum}")
-            return value
-
-        check.__name__ = "number"
-        return check
-
     parser = argparse.ArgumentParser(prog="ops/kills", add_help=False, allow_abbrev=False)
     parser.add_argument("--count", type=at_least(1), default=50, metavar="N")
     parser.add_argument("--signal", choices=["KILL", "STOP", "TERM"], default="KILL")
+    parser.add_argument("--freeze", type=at_least(1), default=round(LEASE) + 3, metavar="SECONDS")
     parser.add_argument("--restarts", type=at_least(1), metavar="N")
     parser.add_argument("--crashes", type=at_least(1), metavar="N")
     parser.add_argument("--executors", type=at_least(2), default=3, metavar="N")
@@ -710,17 +366,9 @@ def parse_arguments():
 
 
 def main():
-    kills = Kills(parse_arguments())
-    try:
-        return kills.run()
-    except Interrupted:
-        print("ops/kills: interrupted; cleaning up", file=sys.stderr)
-        return 128 + signals.received
-    except Failure as failure:
-        print(f"ops/kills: {failure}", file=sys.stderr)
-        return failure.code
-    finally:
-        kills.clean_up()
+    options = parse_arguments()
+    fleet = Fleet("kills", logs=options.logs, is_quiet=options.json)
+    return run_and_clean_up(fleet, lambda: Kills(fleet, options).run())
 
 
 if __name__ == "__main__":

@@ -11,8 +11,16 @@ package struct PostgresConfiguration: Sendable {
     /// The name shown in `pg_stat_activity` unless the connection string gives one.
     package var applicationName: String
 
-    /// How long one host may take to accept, encrypt and authenticate before the next one is tried.
+    /// How long one host may take to accept, encrypt and authenticate before the next one is tried. `connect_timeout` in the
+    /// connection string wins.
     package var connectTimeout: Duration = .seconds(10)
+
+    /// How long the server may be silent, so that not even its kernel answers, before the connection counts as lost here.
+    package var silenceLimit: Duration = .seconds(10)
+
+    /// How long this end may be silent before the server ends the session, with its transaction and locks. `nil` leaves the
+    /// session as it is: behind PgBouncer in transaction mode it belongs to somebody else a moment later.
+    package var serverSilenceLimit: Duration? = .seconds(10)
 
     /// Whether statements are prepared once per connection and run by name.
     ///

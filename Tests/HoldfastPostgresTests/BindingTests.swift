@@ -141,18 +141,19 @@ import Testing
     }
 
     @Test func resultsKnowTheirShape() async throws {
-        let connection = try await TestDatabase.connect()
-        try await connection.executeScript(
-            "create temporary table t (id int); insert into t select generate_series(1, 7)"
-        )
-        let update = try await connection.execute("update t set id = id + 1 where id > 4")
-        #expect(update.affectedRows == 3)
-        #expect(update.isEmpty)
-        #expect(update.commandTag == "UPDATE 3")
-        let select = try await connection.execute("select id as \"The Id\", 1 as one from t order by id limit 2")
-        #expect(select.columns == ["The Id", "one"])
-        #expect(select.count == 2)
-        #expect(try select[0].int("The Id") == 1)
+        try await TestDatabase.withTable("as select generate_series(1, 7) as id") { table in
+            let connection = try await TestDatabase.connect()
+            let update = try await connection.execute(PostgresQuery("update \(table) set id = id + 1 where id > 4"))
+            #expect(update.affectedRows == 3)
+            #expect(update.isEmpty)
+            #expect(update.commandTag == "UPDATE 3")
+            let select = try await connection.execute(
+                PostgresQuery("select id as \"The Id\", 1 as one from \(table) order by id limit 2")
+            )
+            #expect(select.columns == ["The Id", "one"])
+            #expect(select.count == 2)
+            #expect(try select[0].int("The Id") == 1)
+        }
     }
 
     private func rows(_ sql: String, _ bindings: [PostgresBinding]) async throws -> PostgresResult {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import TestSupport
 import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1))) struct ConnectionLifeTests {
+@Suite(.timeLimit(.minutes(1)), .direct(because: "a pooler hides which server process works for whom"))
+struct ConnectionLifeTests {
     @Test func aConnectionKnowsItsServer() async throws {
         let connection = try await TestDatabase.connect()
         let row = try await connection.execute(

@@ -29,6 +29,14 @@ import Testing
         #expect(try ConnectionString("host=a,b,c port=1,2").attempts.count == 1)
     }
 
+    @Test func theTimeoutIsTakenAsLibpqTakesIt() throws {
+        for (text, seconds) in [("", nil), ("0", nil), ("-1", nil), ("1", 2), ("2", 2), ("30", 30)] as [(String, Int?)]
+        {
+            let string = try ConnectionString("host=a,b connect_timeout='\(text)'")
+            #expect(string.connectTimeout == seconds.map { .seconds($0) }, "\(text)")
+        }
+    }
+
     @Test func passwordsAreRedacted() throws {
         let string = try ConnectionString("postgres://user:s3cr%40t@host/db?sslpassword=other")
         #expect(string.redact("no s3cr@t and no other is left") == "no *** and no *** is left")

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import TestSupport
 import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1))) struct ListenerTests {
+@Suite(.timeLimit(.minutes(1)), .direct(because: "LISTEN needs a session"))
+struct ListenerTests {
     /// Runs a listener as long as `body` and hands over its events.
     private func withListener(
         channels: [String],
@@ -13,7 +15,7 @@ import Testing
         _ body: (PostgresListener, ListenerEvents) async throws -> Void
     ) async throws {
         let listener = PostgresListener(
-            try TestDatabase.configuration(),
+            TestDatabase.configuration(),
             channels: channels,
             onConnect: onConnect,
             logger: TestDatabase.logger
@@ -90,7 +92,7 @@ import Testing
     }
 
     @Test func cancellingEndsTheRunAndTheStream() async throws {
-        for text in [try TestDatabase.configuration().connectionString, "host=127.0.0.1 port=1"] {
+        for text in [TestDatabase.configuration().connectionString, "host=127.0.0.1 port=1"] {
             let listener = PostgresListener(PostgresConfiguration(text), channels: ["c"], logger: TestDatabase.logger)
             let task = Task { await listener.run() }
             task.cancel()

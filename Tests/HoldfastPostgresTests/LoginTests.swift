@@ -44,6 +44,13 @@ import Testing
         #expect(error.message.contains("\(silent.port)"))
     }
 
+    @Test func theConnectionStringLimitsTheWait() async throws {
+        let silent = try SilentListener()
+        let url = "postgresql://u@127.0.0.1:\(silent.port)/d?connect_timeout=2"
+        let error = try await failure(url, timeout: .seconds(600))
+        #expect(error.message.contains("timeout expired after 2.0 seconds"))
+    }
+
     @Test func givingUpDoesNotWaitForASilentHost() async throws {
         let silent = try SilentListener()
         let task = Task { try await failure("host=127.0.0.1 port=\(silent.port)", timeout: .seconds(600)) }

@@ -25,22 +25,22 @@ import Testing
     }
 
     @Test func anErrorUndoesAllAndLeavesTheConnectionUsable() async throws {
-        let connection = try await TestDatabase.connect()
-        try await connection.executeScript("create temporary table t (id int primary key)")
-        let error = try await postgresError {
-            _ = try await connection.pipeline([
-                "insert into t values (1)", "insert into t values (2)", "insert into t values (1)",
-                "insert into t values (3)",
-            ])
+        try await TestDatabase.withTable("(id int primary key)") { table in
+            let connection = try await TestDatabase.connect()
+            let error = try await postgresError {
+                _ = try await connection.pipeline(
+                    [1, 2, 1, 3].map { PostgresQuery("insert into \(table) values (\($0))") }
+                )
+            }
+            #expect(error.code == .server)
+            #expect(error.sqlState == "23505")
+            #expect(error.constraint == "\(table)_pkey")
+            #expect(error.detail == "Key (id)=(1) already exists.")
+            #expect(error.queryIndex == 2)
+            #expect(error.sql == "insert into \(table) values (1)")
+            #expect(connection.isUsable)
+            #expect(try await connection.execute(PostgresQuery("select count(*) from \(table)"))[0].int(0) == 0)
         }
-        #expect(error.code == .server)
-        #expect(error.sqlState == "23505")
-        #expect(error.constraint == "t_pkey")
-        #expect(error.detail == "Key (id)=(1) already exists.")
-        #expect(error.queryIndex == 2)
-        #expect(error.sql == "insert into t values (1)")
-        #expect(connection.isUsable)
-        #expect(try await connection.execute("select count(*) from t")[0].int(0) == 0)
     }
 
     @Test func aPipelineIsOneTransaction() async throws {
@@ -51,13 +51,15 @@ import Testing
     }
 
     @Test func aPipelineInsideATransactionDoesNotCommitIt() async throws {
-        let connection = try await TestDatabase.connect()
-        try await connection.executeScript("create temporary table t (id int)")
-        _ = try await connection.pipeline(["begin", "insert into t values (1)"])
-        #expect(connection.isInTransaction)
-        _ = try await connection.pipeline(["insert into t values (2)", "rollback"])
-        #expect(!connection.isInTransaction)
-        #expect(try await connection.execute("select count(*) from t")[0].int(0) == 0)
+        try await TestDatabase.withTable("(id int)") { table in
+            let connection = try await TestDatabase.connect()
+            let insert = PostgresQuery("insert into \(table) values (1)")
+            _ = try await connection.pipeline(["begin", insert])
+            #expect(connection.isInTransaction)
+            _ = try await connection.pipeline([insert, "rollback"])
+            #expect(!connection.isInTransaction)
+            #expect(try await connection.execute(PostgresQuery("select count(*) from \(table)"))[0].int(0) == 0)
+        }
     }
 
     @Test func callsFromManyTasksRunInTurn() async throws {
@@ -74,21 +76,25 @@ import Testing
     }
 
     @Test func aScriptRunsAllItsStatements() async throws {
-        let connection = try await TestDatabase.connect()
-        try await connection.executeScript(
-            "create temporary table t (id int); insert into t values (1); select * from t; insert into t values (2);"
-        )
-        #expect(try await connection.execute("select count(*) from t")[0].int(0) == 2)
+        try await TestDatabase.withTable("(id int)") { table in
+            let connection = try await TestDatabase.connect()
+            try await connection.executeScript(
+                "insert into \(table) values (1); select * from \(table); insert into \(table) values (2);"
+            )
+            #expect(try await connection.execute(PostgresQuery("select count(*) from \(table)"))[0].int(0) == 2)
+        }
     }
 
     @Test func aFailingScriptIsUndone() async throws {
         let connection = try await TestDatabase.connect()
+        let name = TestDatabase.uniqueName("t")
         let error = try await postgresError {
-            try await connection.executeScript("create temporary table t (id int); select 1/0; select 2")
+            try await connection.executeScript("create table \(name) (id int); select 1/0; select 2")
         }
         #expect(error.sqlState == "22012")
-        #expect(error.sql?.hasPrefix("create temporary table") == true)
-        #expect(try await connection.execute("select to_regclass('pg_temp.t')")[0].optionalString(0) == nil)
+        #expect(error.sql?.hasPrefix("create table") == true)
+        let found = try await connection.execute(PostgresQuery("select to_regclass($1)", [.text(name)]))
+        #expect(try found[0].optionalString(0) == nil)
     }
 
     @Test func noticesAndOtherAnswersDoNotDisturb() async throws {

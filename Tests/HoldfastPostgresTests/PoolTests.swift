@@ -8,7 +8,8 @@ import Testing
 @testable import HoldfastPostgres
 
 @Suite(.timeLimit(.minutes(1))) struct PoolTests {
-    @Test func manyTasksShareFewConnections() async throws {
+    @Test(.direct(because: "a pooler hides which server process works for whom"))
+    func manyTasksShareFewConnections() async throws {
         try await TestDatabase.withPool(size: 4) { pool in
             let pids = try await withThrowingTaskGroup { group in
                 for number in 0..<200 {
@@ -88,7 +89,7 @@ import Testing
     }
 
     @Test func closingFailsWaitersAndWaitsForTheRest() async throws {
-        let pool = PostgresPool(try TestDatabase.configuration(), size: 1, logger: TestDatabase.logger)
+        let pool = PostgresPool(TestDatabase.configuration(), size: 1, logger: TestDatabase.logger)
         let held = try await pool.acquire()
         let waiting = Task { try await pool.execute("select 1") }
         try await eventually { pool.counts.waiting == 1 }
@@ -122,7 +123,8 @@ import Testing
         }
     }
 
-    @Test func aTerminatedConnectionIsReplaced() async throws {
+    @Test(.direct(because: "a pooler hides which server process works for whom"))
+    func aTerminatedConnectionIsReplaced() async throws {
         try await TestDatabase.withPool(size: 1) { pool in
             let first = try await pool.execute("select pg_backend_pid()")[0].int(0)
             let error = try await postgresError {
@@ -135,7 +137,8 @@ import Testing
         }
     }
 
-    @Test func anIdleConnectionThatBreaksIsNotLent() async throws {
+    @Test(.direct(because: "a pooler hides which server process works for whom"))
+    func anIdleConnectionThatBreaksIsNotLent() async throws {
         try await TestDatabase.withPool(size: 1) { pool in
             let first = try await pool.withConnection { $0 }
             let observer = try await TestDatabase.connect()

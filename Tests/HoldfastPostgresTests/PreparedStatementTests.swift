@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import TestSupport
 import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1))) struct PreparedStatementTests {
+@Suite(.timeLimit(.minutes(1)), .direct(because: "prepared statements belong to a session"))
+struct PreparedStatementTests {
     private let prepared: PostgresQuery = "select statement from pg_prepared_statements order by prepare_time, name"
 
     private func statements(_ connection: PostgresConnection) async throws -> [String] {

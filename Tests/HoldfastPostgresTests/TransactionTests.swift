@@ -8,6 +8,19 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct TransactionTests {
     private struct Deliberate: Error {}
 
+    /// A pool of one connection, and statements that insert a row into a table and count its rows.
+    private static func withTableAndPool(
+        _ columns: String,
+        _ body: (_ insert: PostgresQuery, _ count: PostgresQuery, PostgresPool) async throws -> Void
+    ) async throws {
+        try await TestDatabase.withTable(columns) { table in
+            try await TestDatabase.withPool(size: 1) { pool in
+                let insert = PostgresQuery("insert into \(table) values (1)")
+                try await body(insert, PostgresQuery("select count(*) from \(table)"), pool)
+            }
+        }
+    }
+
     private func failure(
         _ pool: PostgresPool,
         _ body: (PostgresConnection) async throws -> Void
@@ -16,29 +29,27 @@ import Testing
     }
 
     @Test func aTransactionCommits() async throws {
-        try await TestDatabase.withPool(size: 1) { pool in
-            let count = try await pool.withTransaction(isolation: .serializable) { connection in
+        try await Self.withTableAndPool("(id int)") { insert, count, pool in
+            let seen = try await pool.withTransaction(isolation: .serializable) { connection in
                 #expect(connection.isInTransaction)
-                _ = try await connection.execute("create temporary table t (id int)")
-                _ = try await connection.execute("insert into t values (1)")
+                _ = try await connection.execute(insert)
                 #expect(try await connection.execute("show transaction_isolation")[0].string(0) == "serializable")
-                return try await connection.execute("select count(*) from t")[0].int(0)
+                return try await connection.execute(count)[0].int(0)
             }
-            #expect(count == 1)
-            #expect(try await pool.execute("select count(*) from t")[0].int(0) == 1)
+            #expect(seen == 1)
+            #expect(try await pool.execute(count)[0].int(0) == 1)
         }
     }
 
     @Test func aThrowingBodyRollsBack() async throws {
-        try await TestDatabase.withPool(size: 1) { pool in
-            _ = try await pool.execute("create temporary table t (id int)")
+        try await Self.withTableAndPool("(id int)") { insert, count, pool in
             let failure = try await failure(pool) { connection in
-                _ = try await connection.execute("insert into t values (1)")
+                _ = try await connection.execute(insert)
                 throw Deliberate()
             }
             #expect(failure.bodyError is Deliberate)
             #expect(failure.rollbackError == nil && failure.beginError == nil && failure.commitError == nil)
-            #expect(try await pool.execute("select count(*) from t")[0].int(0) == 0)
+            #expect(try await pool.execute(count)[0].int(0) == 0)
         }
     }
 
@@ -56,17 +67,15 @@ import Testing
     }
 
     @Test func aFailingCommitIsKeptApart() async throws {
-        try await TestDatabase.withPool(size: 1) { pool in
-            _ = try await pool.execute(
-                "create temporary table t (id int constraint later unique deferrable initially deferred)"
-            )
+        let columns = "(id int constraint later unique deferrable initially deferred)"
+        try await Self.withTableAndPool(columns) { insert, count, pool in
             let failure = try await failure(pool) { connection in
-                _ = try await connection.execute("insert into t values (1), (1)")
+                _ = try await connection.pipeline([insert, insert])
             }
             #expect(failure.bodyError == nil)
             #expect(failure.commitError?.sqlState == "23505")
             #expect(failure.commitError?.constraint == "later")
-            #expect(try await pool.execute("select count(*) from t")[0].int(0) == 0)
+            #expect(try await pool.execute(count)[0].int(0) == 0)
         }
     }
 

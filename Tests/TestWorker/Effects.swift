@@ -4,7 +4,8 @@
 import Foundation
 import Holdfast
 
-/// Workflows whose effects are lines in files, where a test can count them whatever the database says.
+/// Workflows whose effects are lines in files, where a test can count them whatever the database says. After its words each
+/// line names the process and the time.
 struct Effects: Sendable {
     let folder: String
     let executorID: String
@@ -22,6 +23,8 @@ struct Effects: Sendable {
         var shortMilliseconds: Int
         var longStep: Int
         var longMilliseconds: Int
+        /// How much each step returns. Default: nothing.
+        var resultBytes: Int?
     }
 
     func registry() throws -> WorkflowRegistry {
@@ -35,18 +38,28 @@ struct Effects: Sendable {
             for number in 1...plan.steps {
                 try await context.step("step \(number)") { _ in
                     try self.append("effect \(id) \(number)")
-                    if plan.gates.contains(number) { try await self.waitForFile("open-\(id)-\(number)") }
+                    guard plan.gates.contains(number) else { return }
+                    do {
+                        try await self.waitForFile("open-\(id)-\(number)")
+                    } catch {
+                        try self.append("cancelled \(id) \(number)")
+                        throw error
+                    }
                 }
             }
             return plan.steps
         }
         try registry.register(WorkflowReference<Load, Int>("load")) { load, context in
+            let id = context.id
             for number in 1...load.steps {
-                try await context.step("step \(number)") { _ in
-                    try self.append("effect \(context.id) \(number)")
+                _ = try await context.step("step \(number)") { _ in
+                    try self.append("effect \(id) \(number)")
                     let duration = number == load.longStep ? load.longMilliseconds : load.shortMilliseconds
                     try await Task.sleep(for: .milliseconds(duration))
+                    return String(repeating: "x", count: load.resultBytes ?? 0)
                 }
+                // From here on the step must never run again.
+                try self.append("acknowledged \(id) \(number)")
             }
             return load.steps
         }
@@ -55,6 +68,16 @@ struct Effects: Sendable {
             try await context.sleep(for: .milliseconds(milliseconds))
             try await context.step("after") { _ in try self.append("effect \(context.id) 2") }
             return milliseconds
+        }
+        try registry.register(WorkflowReference<Nothing, Nothing>("stubborn")) { _, context in
+            let retry = StepRetry.exponential(maxAttempts: 100_000, interval: .milliseconds(100), factor: 1)
+            try await context.step("stubborn", retry: retry) { _ in
+                try self.append("effect \(context.id) 1")
+                guard FileManager.default.fileExists(atPath: "\(self.folder)/open-stubborn") else {
+                    throw POSIXError(.EAGAIN)
+                }
+            }
+            return Nothing()
         }
         try registry.register(WorkflowReference<Nothing, Nothing>("poison")) { _, context in
             try await context.step("poison") { _ in
@@ -66,12 +89,16 @@ struct Effects: Sendable {
         return registry
     }
 
-    /// One `write` per line in append mode: whole lines, also when the process is killed.
-    private func append(_ line: String) throws {
+    /// Adds a line with the executor and the time in milliseconds. One `write` per line in append mode: whole lines, also
+    /// when the process is killed.
+    func append(_ line: String) throws {
         let handle = open("\(self.folder)/effects", O_WRONLY | O_APPEND | O_CREAT, 0o644)
         guard handle >= 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
         defer { close(handle) }
-        let bytes = Array("\(line) \(self.executorID)\n".utf8)
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let milliseconds = now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+        let bytes = Array("\(line) \(self.executorID) \(milliseconds)\n".utf8)
         guard write(handle, bytes, bytes.count) == bytes.count else { throw POSIXError(.EIO) }
     }
 

@@ -7,7 +7,7 @@ import Logging
 import ServiceLifecycle
 import UnixSignals
 
-/// An executor process for tests to kill, freeze and restart. Arguments: a JSON object, see `Arguments`.
+/// An executor process for tests to kill, freeze and restart, or with `enqueuing` a client. Arguments: a JSON object.
 @main
 struct TestWorker {
     struct Arguments: Codable {
@@ -26,6 +26,13 @@ struct TestWorker {
         var queueConcurrency: Int?
         var quarantineAfter: Int
         var logLevel: Logger.Level?
+        /// Names this process, among others of its slot, in the effect log of the workflows for `ops/chaos`.
+        var processName: String?
+        /// More queues, with their limits.
+        var queues: [String: Int]?
+        var isPooled: Bool?
+        var directURL: String?
+        var enqueuing: Enqueuer.Plan?
     }
 
     static func main() async throws {
@@ -33,13 +40,23 @@ struct TestWorker {
         let arguments = try JSONDecoder().decode(Arguments.self, from: Data(CommandLine.arguments[1].utf8))
         var logger = Logger(label: "test-worker")
         logger.logLevel = arguments.logLevel ?? .info
+        let database = DatabaseConfiguration(
+            url: arguments.url,
+            directURL: arguments.directURL,
+            isPooled: arguments.isPooled ?? false,
+            schema: arguments.schema,
+            ownSchema: arguments.ownSchema
+        )
+        let effects = Effects(folder: arguments.folder, executorID: arguments.executorID)
+        if let plan = arguments.enqueuing {
+            let client = try HoldfastClient(database: database, applicationName: arguments.application, logger: logger)
+            let enqueuer = Enqueuer(plan: plan, client: client, effects: effects)
+            let group = ServiceGroup(services: [enqueuer], gracefulShutdownSignals: [.sigterm], logger: logger)
+            return try await group.run()
+        }
         var configuration = HoldfastExecutor.Configuration(
             applicationName: arguments.application,
-            database: DatabaseConfiguration(
-                url: arguments.url,
-                schema: arguments.schema,
-                ownSchema: arguments.ownSchema
-            )
+            database: database
         )
         configuration.applicationVersion = arguments.version
         configuration.executorID = ExecutorID(arguments.executorID)
@@ -49,10 +66,16 @@ struct TestWorker {
         configuration.lease = .milliseconds(arguments.leaseMilliseconds)
         configuration.shutdownGracePeriod = .milliseconds(arguments.graceMilliseconds)
         configuration.quarantineAfter = arguments.quarantineAfter
+        var registry = try effects.registry()
+        if let name = arguments.processName {
+            let log = try EffectLog(path: "\(arguments.folder)/\(name).effects")
+            try ChaosWorkflows(log: log).register(in: &registry)
+        }
+        let queues = (arguments.queues ?? [:]).map { Queue(QueueName($0.key), workerConcurrency: $0.value) }
         let executor = try HoldfastExecutor(
             configuration: configuration,
-            registry: try Effects(folder: arguments.folder, executorID: arguments.executorID).registry(),
-            queues: [Queue("work", workerConcurrency: arguments.queueConcurrency)],
+            registry: registry,
+            queues: [Queue("work", workerConcurrency: arguments.queueConcurrency)] + queues,
             logger: logger
         )
         let group = ServiceGroup(
@@ -60,11 +83,16 @@ struct TestWorker {
             gracefulShutdownSignals: [.sigterm],
             logger: logger
         )
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            try await executor.waitUntilReady()
-            try FileHandle.standardOutput.write(contentsOf: Data("READY\n".utf8))
-            try await tasks.waitForAll()
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { try await group.run() }
+                try await executor.waitUntilReady()
+                try FileHandle.standardOutput.write(contentsOf: Data("READY\n".utf8))
+                try await tasks.waitForAll()
+            }
+        } catch {
+            logger.critical("the executor failed", metadata: ["error": "\(error)"])
+            exit(1)
         }
     }
 }

@@ -11,20 +11,11 @@ import sys
 sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 from driver import Failure, Interrupted, signals
+from figures import at_least
 from scan import Demo
 
 
 def parse_arguments():
-    def at_least(minimum):
-        def check(text):
-            value = int(text)
-            if value < minimum:
-                raise argparse.ArgumentTypeError(f"{value} is less than {minimum}")
-            return value
-
-        check.__name__ = "number"
-        return check
-
     parser = argparse.ArgumentParser(prog="ops/demo", add_help=False, allow_abbrev=False)
     parser.add_argument("directory", nargs="?", default="/usr/share/doc", metavar="DIRECTORY")
     parser.add_argument("--executors", type=at_least(1), default=3, metavar="N")

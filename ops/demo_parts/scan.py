@@ -18,7 +18,7 @@ import time
 from display import Display, bar, counted, printable, share
 from driver import AUDIT, FORGERY, REPOSITORY, Database, Failure
 from driver import kill_group, postgres, quoted, signals, spawn, tail, wait_for
-from fleet import Executor, Kill
+from executors import Executor, Kill
 from verdict import Verdict
 
 EXAMPLES = os.path.join(REPOSITORY, "Examples")

@@ -5,11 +5,10 @@
 
 import os
 import signal
-import subprocess
 
 from display import counted, printable, seconds, share
 from driver import kill_group, spawn, tail, wait_for
-from fleet import Kill
+from executors import Kill
 
 
 class Verdict:

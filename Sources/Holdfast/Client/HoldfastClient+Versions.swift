@@ -28,27 +28,32 @@ extension HoldfastClient {
 
     /// Forgets a version that has neither executors nor open work.
     ///
-    /// - Throws: ``HoldfastError/Code/invalidArgument`` saying what is left of it, or that it is the latest.
+    /// - Throws: ``HoldfastError/Code/invalidArgument`` saying what keeps it, and what to do about that.
     public func retire(_ version: String) async throws {
         let application = try self.requireApplication()
         let versions = try await self.versions()
         guard let report = versions.first(where: { $0.name == version }) else {
             throw self.unknown(version, application)
         }
-        let isRetired =
-            report.isLatest
-            ? false
-            : try await self.read("retiring version '\(version)'") { database throws(PostgresError) in
+        // The statement looks again itself, but not whether the version is the latest.
+        var hindrance = report.hindrance
+        if hindrance == nil {
+            let isRetired = try await self.read("retiring version '\(version)'") { database throws(PostgresError) in
                 try await database.retireVersion(version, applicationName: application)
             }
-        guard !isRetired else { return }
-        throw HoldfastError(
-            .invalidArgument,
-            report.isLatest
-                ? "version '\(version)' is the latest; make another one the latest first"
-                : "version '\(version)' is \(report.verdict.rawValue): \(report.open) open workflows, "
-                    + "\(report.liveExecutors) live executors; drain or re-pin them first"
-        )
+            if isRetired { return }
+            hindrance = "work or an executor of it has appeared meanwhile; look again"
+        }
+        throw HoldfastError(.invalidArgument, "version '\(version)' was not retired: \(hindrance ?? "")")
+    }
+
+    /// Open work that no live executor claims, by application and version: of the client's application, or without one of
+    /// every application that has or recently had executors.
+    public func strandedWork() async throws -> [StrandedWork] {
+        let application = self.core.applicationName
+        return try await self.read("looking for stranded work") { database throws(PostgresError) in
+            try await database.strandedWork(applicationName: application)
+        }
     }
 
     /// Gives the open work of one version to another. Work that a live executor of the old version runs stays with it.
@@ -68,7 +73,8 @@ extension HoldfastClient {
     }
 
     /// Replays the record of every open workflow of one version against the code of another, on a live executor of that one.
-    /// Nothing is executed: each replay ends where the record ends. Code between the steps does run.
+    /// Nothing is executed: each replay ends where the record ends. Code between the steps does run. Workflows in another
+    /// format than portable JSON are listed as not compared.
     ///
     /// - Throws: ``HoldfastError/Code/notRunning`` when no executor of the other version is alive or none answers in time.
     public func checkRepin(

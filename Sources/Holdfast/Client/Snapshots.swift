@@ -111,7 +111,7 @@ public struct FleetMember: Sendable, Codable {
     public var pid: Int
     /// How many workflows it runs at most.
     public var capacity: Int
-    /// How many it ran at its last heartbeat.
+    /// How many held a slot at its last heartbeat; those that sleep or await a child hold none.
     public var running: Int
     /// When it joined.
     public var startedAt: Date

@@ -18,8 +18,11 @@ public struct DatabaseConfiguration: Sendable {
     public var ownSchema: String
     /// How many connections are opened at most. Default: 8.
     public var poolSize: Int
-    /// How long one host may take to accept a connection before the next one is tried. Default: 10 s.
+    /// How long one host may take to accept a connection before the next one is tried. Default: 10 s. `connect_timeout` in the
+    /// URL wins.
     public var connectTimeout: Duration = .seconds(10)
+    /// How long the network may be silent before a connection counts as lost, on both of its ends.
+    var silenceLimit: Duration = .seconds(10)
     /// By what a test cuts and freezes the connections.
     package var wires: Wires?
 
@@ -71,6 +74,8 @@ public struct DatabaseConfiguration: Sendable {
     func statements(applicationName: String) -> PostgresConfiguration {
         var configuration = PostgresConfiguration(self.url, applicationName: applicationName)
         configuration.connectTimeout = self.connectTimeout
+        configuration.silenceLimit = self.silenceLimit
+        configuration.serverSilenceLimit = self.isPooled ? nil : self.silenceLimit
         configuration.preparesStatements = !self.isPooled
         configuration.wires = self.wires
         return configuration
@@ -81,6 +86,7 @@ public struct DatabaseConfiguration: Sendable {
         guard let url = self.directURL ?? (self.isPooled ? nil : self.url) else { return nil }
         var configuration = PostgresConfiguration(url, applicationName: applicationName)
         configuration.connectTimeout = self.connectTimeout
+        configuration.silenceLimit = self.silenceLimit
         configuration.wires = self.wires
         return configuration
     }

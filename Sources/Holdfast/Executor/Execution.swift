@@ -121,6 +121,7 @@ final class Execution: Sendable {
     }
 
     func beginStep() throws {
+        if !self.host.mayBeginSteps(now: .now) { self.close(.selfFenced) }
         do {
             try self.state.withLock { state throws(ExecutionMachine.Interruption) in try state.machine.beginStep() }
         } catch {

@@ -22,6 +22,8 @@ final class ExecutionHost: Sendable {
     let logger: Logger
     /// The tokens of the present incarnation; `nil` while this process is no member of the fleet and must own nothing.
     private let tokens = Mutex<TokenSequence?>(nil)
+    /// The moment at which this process stops its work unless it renews its lease before.
+    private let selfStopAt = Mutex<ContinuousClock.Instant?>(nil)
 
     init(
         core: ClientCore,
@@ -49,6 +51,15 @@ final class ExecutionHost: Sendable {
     /// The process is a member: it may own work under tokens of this incarnation.
     func open(_ incarnation: Incarnation) {
         self.tokens.withLock { $0 = TokenSequence(incarnation: incarnation) }
+    }
+
+    /// The lease was renewed.
+    func renewed(selfStopAt: ContinuousClock.Instant?) { self.selfStopAt.withLock { $0 = selfStopAt } }
+
+    /// Whether steps may begin at `now`. A process that was frozen runs on where it stood, before anything in it can notice
+    /// that its time is over; the clock tells at once.
+    func mayBeginSteps(now: ContinuousClock.Instant) -> Bool {
+        self.selfStopAt.withLock { $0.map { now < $0 } ?? false }
     }
 
     /// The process must assume that it is taken for dead: it gives up what it runs and writes nothing more of it.

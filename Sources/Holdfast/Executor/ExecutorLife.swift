@@ -5,17 +5,26 @@ import Synchronization
 
 /// The life of one executor's `run()`.
 ///
-/// States: *new* → *starting* → *ready* → *ended*. `run()` may be called once. Whoever waits to be told that it is ready is
-/// also told when it ends before.
+/// States: *new* → *starting* → *ready* → *stopping* → *ended*, the middle ones may be left out. `run()` may be called once.
+/// Whoever waits to be told that it is ready is also told when it ends before.
 final class ExecutorLife: Sendable {
-    private enum Phase { case new, starting, ready, ended }
+    /// What became of the start.
+    enum Readiness: Sendable {
+        case ready
+        /// It ended before, perhaps because of an error.
+        case ended((any Error)?)
+    }
+
+    private enum Phase { case new, starting, ready, stopping, ended }
 
     private struct State {
         var phase: Phase = .new
         var isReplaced = false
         var isKilled = false
         var isDrainRequested = false
-        var waiters: [CheckedContinuation<Bool, Never>] = []
+        var failure: (any Error)?
+        var waiters: [CheckedContinuation<Readiness, Never>] = []
+        var onChange: (@Sendable () -> Void)?
     }
 
     private let state = Mutex(State())
@@ -33,9 +42,26 @@ final class ExecutorLife: Sendable {
         }
     }
 
-    func ready() { self.move(to: .ready) }
+    func ready() { self.move(to: .ready, .ready) }
 
-    func end() { self.move(to: .ended) }
+    /// It was told to stop, or must.
+    func stopping() { self.move(to: .stopping) }
+
+    func end(_ failure: (any Error)? = nil) { self.move(to: .ended, .ended(failure)) }
+
+    /// Sets what is called when the phase or a drain changes what is to be said of this executor.
+    func whenChanged(_ action: @escaping @Sendable () -> Void) { self.state.withLock { $0.onChange = action } }
+
+    var phase: HoldfastExecutor.Health.Phase {
+        self.state.withLock { state in
+            switch state.phase {
+            case .new, .starting: .starting
+            case .ready: state.isDrainRequested ? .drained : .serving
+            case .stopping: .stopping
+            case .ended: .ended
+            }
+        }
+    }
 
     func replaced() {
         self.state.withLock { $0.isReplaced = true }
@@ -50,21 +76,25 @@ final class ExecutorLife: Sendable {
 
     /// An operator wants the executor drained; it stays a member, so that one sees when it is idle.
     func requestDrain() {
-        self.state.withLock { $0.isDrainRequested = true }
+        let onChange = self.state.withLock { state in
+            state.isDrainRequested = true
+            return state.onChange
+        }
         self.drain.wake()
+        onChange?()
     }
 
     var isReplaced: Bool { self.state.withLock { $0.isReplaced } }
 
     var isKilled: Bool { self.state.withLock { $0.isKilled } }
 
-    /// - Returns: Whether the executor is ready; `false` when it ended before.
-    func untilReady() async -> Bool {
+    /// Waits until the executor is ready or has ended.
+    func untilReady() async -> Readiness {
         await withCheckedContinuation { waiter in
-            let answer: Bool? = self.state.withLock { state in
+            let answer: Readiness? = self.state.withLock { state in
                 switch state.phase {
-                case .ready: return true
-                case .ended: return false
+                case .ready, .stopping: return .ready
+                case .ended: return .ended(state.failure)
                 case .new, .starting:
                     state.waiters.append(waiter)
                     return nil
@@ -74,12 +104,18 @@ final class ExecutorLife: Sendable {
         }
     }
 
-    private func move(to phase: Phase) {
-        let waiters = self.state.withLock { state in
+    /// - Parameter readiness: What those who wait are told; `nil`: they go on waiting.
+    private func move(to phase: Phase, _ readiness: Readiness? = nil) {
+        let (waiters, onChange) = self.state.withLock { state in
+            var told: [CheckedContinuation<Readiness, Never>] = []
+            // The first reason for the end counts.
+            guard state.phase != .ended else { return (told, nil as (@Sendable () -> Void)?) }
             state.phase = phase
-            defer { state.waiters = [] }
-            return state.waiters
+            if case .ended(let failure) = readiness { state.failure = failure }
+            if readiness != nil { swap(&told, &state.waiters) }
+            return (told, state.onChange)
         }
-        for waiter in waiters { waiter.resume(returning: phase == .ready) }
+        for waiter in waiters { readiness.map { waiter.resume(returning: $0) } }
+        onChange?()
     }
 }

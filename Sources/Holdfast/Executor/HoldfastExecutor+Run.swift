@@ -9,8 +9,8 @@ import ServiceLifecycle
 extension HoldfastExecutor {
     /// Runs the executor until a graceful shutdown or the task's cancellation.
     ///
-    /// 1. The system database is created, upgraded or checked, the version and the queues are registered.
-    /// 2. The process joins the fleet; from now on it claims, runs and watches.
+    /// 1. The system database is created, upgraded or checked, and the queues are registered.
+    /// 2. The process joins the fleet and registers its version; from now on it claims, runs and watches.
     /// 3. On a graceful shutdown it claims nothing more, running steps reach their checkpoint within the grace period, and
     ///    every workflow that is not finished goes back to its queue. A cancelled task skips the grace period.
     ///
@@ -26,9 +26,11 @@ extension HoldfastExecutor {
         do {
             try await self.prepare()
         } catch {
-            await self.core.close()
+            // A task of its own, because this one may be cancelled; it is awaited right here.
+            await Task { await self.leave() }.value
             // Told to stop before it could begin: that is no failure.
             if error is CancellationError, Task.isShuttingDownGracefully, !Task.isCancelled { return }
+            self.life.end(error)
             throw error
         }
         await withTaskGroup(of: Void.self) { group in
@@ -40,13 +42,20 @@ extension HoldfastExecutor {
             group.addTask { await self.replayChecker.run() }
             self.life.ready()
             await self.untilStopped()
+            self.life.stopping()
             // The dead say no goodbye.
-            if !self.life.isKilled { await self.drain() }
+            if !self.life.isKilled {
+                await self.drain()
+                // Still a member, with its lease session: else peers would take a slow end for a death. A task of its own,
+                // because this one may be cancelled; it is awaited right here.
+                self.membership.beginLeave()
+                await Task { await self.leave() }.value
+            }
             group.cancelAll()
         }
-        guard !self.life.isKilled else { return await self.core.close() }
-        // A task of its own, because this one may be cancelled; it is awaited right here.
-        await Task { await self.leave() }.value
+        await Task { await self.core.close() }.value
+        guard !self.life.isKilled else { return }
+        self.logger.info("stopped")
         if self.life.isReplaced {
             throw HoldfastError(
                 .notRunning,
@@ -58,11 +67,11 @@ extension HoldfastExecutor {
 
     /// Waits until the executor claims and runs work.
     ///
-    /// - Throws: ``HoldfastError`` when `run()` ended before.
+    /// - Throws: ``HoldfastError/Code/notRunning`` when `run()` ended before, with the reason.
     public func waitUntilReady() async throws {
-        guard await self.life.untilReady() else {
-            throw HoldfastError(.notRunning, "the executor ended before it was ready; the error of run() says why")
-        }
+        guard case .ended(let failure) = await self.life.untilReady() else { return }
+        let reason = failure.map { ": \(($0 as? HoldfastError)?.message ?? "\($0)")" } ?? ""
+        throw HoldfastError(.notRunning, "the executor ended before it was ready\(reason)", underlying: failure)
     }
 
     // MARK: Starting
@@ -70,29 +79,40 @@ extension HoldfastExecutor {
     private func prepare() async throws {
         let identity = self.host.identity
         if !self.configuration.trustsSchema { try await self.prepareSchema() }
-        try await self.insist("registering the version and the queues") {
+        try await self.insist("registering the queues") {
+            let standing = try await self.host.database.versionStanding(
+                identity.applicationVersion,
+                applicationName: identity.applicationName
+            )
+            try self.require(ownerOfVersion: standing.owner)
+            for queue in self.queues { try await self.register(queue, overwrites: standing.isOrBecomesLatest) }
+            try await self.catalog.refresh()
+        }
+        try await self.insist("joining the fleet") { try await self.membership.join() }
+        // Last, because it makes a new version the latest: from then on no other version claims work without a version, and
+        // that of a program that cannot start would wait for nobody.
+        try await self.insist("registering the version") {
             let (owner, latest) = try await self.host.database.registerVersion(
                 identity.applicationVersion,
                 applicationName: identity.applicationName
             )
-            guard owner == nil || owner == identity.applicationName else {
-                throw HoldfastError(
-                    .invalidConfiguration,
-                    "version '\(identity.applicationVersion)' belongs to application '\(owner ?? "")'; version names are "
-                        + "unique in a system database, so give this one another name"
-                )
-            }
-            let isLatest = latest == nil || latest == identity.applicationVersion
-            if !isLatest {
-                self.logger.notice(
-                    "this is not the latest version; work without a version goes to the latest",
-                    metadata: ["version": "\(identity.applicationVersion)", "latest": "\(latest ?? "")"]
-                )
-            }
-            for queue in self.queues { try await self.register(queue, overwrites: isLatest) }
-            try await self.catalog.refresh()
+            try self.require(ownerOfVersion: owner)
+            guard let latest, latest != identity.applicationVersion else { return }
+            self.logger.notice(
+                "this is not the latest version; work without a version goes to the latest",
+                metadata: ["version": "\(identity.applicationVersion)", "latest": "\(latest)"]
+            )
         }
-        try await self.insist("joining the fleet") { try await self.membership.join() }
+    }
+
+    private func require(ownerOfVersion owner: String?) throws {
+        let identity = self.host.identity
+        guard let owner, owner != identity.applicationName else { return }
+        throw HoldfastError(
+            .invalidConfiguration,
+            "version '\(identity.applicationVersion)' belongs to application '\(owner)'; version names are unique in a "
+                + "system database, so give this one another name"
+        )
     }
 
     private func prepareSchema() async throws {
@@ -201,7 +221,5 @@ extension HoldfastExecutor {
         } catch {
             self.logger.warning("left without saying so; peers will notice", metadata: ["error": "\(error)"])
         }
-        await self.core.close()
-        self.logger.info("stopped")
     }
 }

@@ -69,8 +69,12 @@ public final class HoldfastExecutor: Service {
         let identity = try configuration.identity()
         var logger = logger
         logger[metadataKey: "executor"] = "\(identity.executorID)"
+        var database = configuration.database
+        // A connection that is silent for so long is of no use any more, and the server must have ended the transactions of an
+        // executor that is cut off before its lease is over, or they would keep its work from those who take it over.
+        database.silenceLimit = configuration.selfStop
         let core = try ClientCore(
-            database: configuration.database,
+            database: database,
             applicationName: identity.applicationName,
             connectionName: "holdfast",
             limits: configuration.payloadLimits,
@@ -98,15 +102,17 @@ public final class HoldfastExecutor: Service {
             of: Membership.Finding.self,
             bufferingPolicy: .bufferingNewest(16)
         )
-        let session = configuration.database.session(applicationName: "holdfast-session").map {
-            PostgresListener($0, channels: [core.channel], logger: logger)
-        }
+        var session = database.session(applicationName: "holdfast-session")
+        // But its lease session must outlast the lease: peers take its end for a death, and who is merely cut off has until then
+        // to stop itself.
+        session?.serverSilenceLimit = configuration.lease + .seconds(2)
+        let listener = session.map { PostgresListener($0, channels: [core.channel], logger: logger) }
         let life = ExecutorLife()
-        let replayChecker = ReplayChecker(host: host)
+        let replayChecker = ReplayChecker(host: host, hearsRequests: session != nil)
         self.membership = Membership(
             configuration: configuration,
             host: host,
-            session: session,
+            session: listener,
             findings: continuation,
             events: Membership.Events(
                 onJoined: { claimer.hint() },

@@ -4,6 +4,7 @@
 import HoldfastCore
 import HoldfastPostgres
 import Logging
+import Synchronization
 
 /// The background jobs of every second: due delays and deadlines, the list of queues, and what no longer belongs to us.
 final class Housekeeper: Sendable {
@@ -21,6 +22,10 @@ final class Housekeeper: Sendable {
     private let catalog: QueueCatalog
     private let onWork: @Sendable () -> Void
     private let logger: Logger
+    private let lastAnswer = Mutex<ContinuousClock.Instant?>(nil)
+
+    /// When the database last answered.
+    var answeredAt: ContinuousClock.Instant? { self.lastAnswer.withLock { $0 } }
 
     init(host: ExecutionHost, catalog: QueueCatalog, onWork: @escaping @Sendable () -> Void) {
         self.host = host
@@ -54,6 +59,7 @@ final class Housekeeper: Sendable {
                     }
                     try await self.sweep(key)
                 }
+                self.lastAnswer.withLock { $0 = .now }
             } catch {
                 self.logger.warning("housekeeping failed; trying again", metadata: ["error": "\(error)"])
             }
@@ -69,12 +75,14 @@ final class Housekeeper: Sendable {
     /// Work that waits for a version nobody runs is never silent.
     private func reportStranded() async throws(PostgresError) {
         let application = self.host.identity.applicationName
-        let stranded = try await self.host.database.stranded(applicationName: application)
-        self.host.metrics.stranded(stranded.values.reduce(0, +))
-        for (version, count) in stranded.sorted(by: { $0.key < $1.key }) {
+        let stranded = try await self.host.database.strandedWork(applicationName: application)
+        self.host.metrics.stranded(stranded.map(\.workflows).reduce(0, +))
+        for work in stranded {
+            // A successor of this very executor may be about to start.
+            if self.host.running.isDraining, work.version == self.host.identity.applicationVersion { continue }
             self.logger.warning(
                 "open work belongs to a version without live executors; start one, or re-pin the work",
-                metadata: ["version": "\(version)", "workflows": "\(count)"]
+                metadata: ["version": "\(work.version ?? "any")", "workflows": "\(work.workflows)"]
             )
         }
     }

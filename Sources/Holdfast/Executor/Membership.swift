@@ -34,7 +34,16 @@ final class Membership: Sendable {
         var member: Member?
         var holdsSession = false
         var isDraining = false
+        /// It is about to end its membership itself: it renews its lease until then, and joins no more.
+        var isLeaving = false
+        /// What this process has joined as; also what it may have joined as, because an answer can be lost.
+        var lives: [String] = []
+        var hasJoined = false
+        var renewedAt: ContinuousClock.Instant?
     }
+
+    /// So many of its own lives a process remembers.
+    private static let rememberedLives = 100
 
     private let configuration: HoldfastExecutor.Configuration
     private let database: SystemDatabase
@@ -76,6 +85,11 @@ final class Membership: Sendable {
     /// The present life of this process in the fleet.
     var member: Member? { self.state.withLock { $0.machine.isMember ? $0.member : nil } }
 
+    /// Whether this process may own work, and when the last successful renewal was sent.
+    var standing: (holdsLease: Bool, renewedAt: ContinuousClock.Instant?) {
+        self.state.withLock { ($0.machine.isMember, $0.renewedAt) }
+    }
+
     /// What this executor may call a death at this moment.
     func judgement() -> (leases: Bool, sessions: Bool) {
         let now = ContinuousClock.now
@@ -88,6 +102,9 @@ final class Membership: Sendable {
         self.state.withLock { $0.isDraining = true }
         self.wake.wake()
     }
+
+    /// What renewals say of this executor counts no more: it may be that it has left.
+    func beginLeave() { self.state.withLock { $0.isLeaving = true } }
 
     /// Looks at the peers again at once, because some of them were just found dead.
     func lookAgain() { self.wake.wake() }
@@ -106,7 +123,8 @@ final class Membership: Sendable {
 
     // MARK: Joining
 
-    /// Joins as a new incarnation; the first attempt that fails for good throws.
+    /// Joins as a new incarnation; the first attempt that fails for good throws. Once a member, a process whose slot was given
+    /// to another meanwhile does not join any more: it stops for good.
     func join() async throws(PostgresError) {
         let incarnation = Incarnation()
         let identity = self.host.identity
@@ -122,17 +140,32 @@ final class Membership: Sendable {
             queues: self.configuration.queueSelection.listed,
             leaseMilliseconds: self.configuration.lease.inMilliseconds
         )
+        let own = self.state.withLock { state in
+            state.lives = state.lives.suffix(Self.rememberedLives - 1) + [incarnation.text]
+            return state.hasJoined ? state.lives : nil
+        }
         let sentAt = ContinuousClock.now
-        let (serverEpoch, superseded) = try await self.database.join(member)
+        guard let (serverEpoch, superseded) = try await self.database.join(member, own: own) else {
+            let action = self.state.withLock { $0.machine.refused() }
+            return self.perform(action, because: "its slot belongs to another process")
+        }
         let isInTime = self.state.withLock { state in
+            state.hasJoined = true
             state.machine.joined(sentAt: sentAt, serverEpoch: serverEpoch)
             state.member = member
+            state.renewedAt = sentAt
             state.holdsSession = false
             state.machine.sessionClosed()
             // An answer that took longer than the self-stop opens nothing; the loop joins once more.
-            return state.machine.tick(now: .now) == .none
+            guard state.machine.tick(now: .now) == .none else { return false }
+            self.host.renewed(selfStopAt: state.machine.selfStopAt)
+            return true
         }
         guard isInTime else { return }
+        if self.state.withLock({ $0.isLeaving }) {
+            // The shutdown found no member that could leave.
+            return try await self.database.leave(incarnation, executorID: member.executorID)
+        }
         self.host.open(incarnation)
         self.clockWake.wake()
         self.logger.info(
@@ -144,7 +177,7 @@ final class Membership: Sendable {
 
     private func joinAgain() async {
         var attempt = 0
-        while !Task.isCancelled {
+        while !Task.isCancelled, !self.state.withLock({ $0.isLeaving }) {
             do throws(PostgresError) {
                 try await self.join()
                 await self.takeSessionLock()
@@ -163,6 +196,7 @@ final class Membership: Sendable {
         while !Task.isCancelled {
             if self.state.withLock({ $0.machine.isReplaced }) { return }
             guard let member = self.member else {
+                if self.state.withLock({ $0.isLeaving }) { return }
                 await self.joinAgain()
                 continue
             }
@@ -180,7 +214,8 @@ final class Membership: Sendable {
 
     private func renewOnce(_ member: Member) async throws(PostgresError) -> RenewalReport {
         let (isDraining, holdsSession) = self.state.withLock { ($0.isDraining, $0.holdsSession) }
-        let running = self.host.running.count
+        // What holds a slot: a workflow that sleeps or awaits a child must not make the executor look full.
+        let running = self.host.running.counts().active
         if holdsSession, let session = self.session {
             do throws(PostgresError) {
                 let query = self.database.renewQuery(
@@ -200,9 +235,12 @@ final class Membership: Sendable {
     }
 
     private func handle(_ report: RenewalReport, sentAt: ContinuousClock.Instant) {
+        guard !self.state.withLock({ $0.isLeaving }) else { return }
         let now = ContinuousClock.now
         let (action, mayJudgeLeases, mayJudgeSessions) = self.state.withLock { state in
             let action = state.machine.answered(report.answer, sentAt: sentAt, now: now)
+            self.host.renewed(selfStopAt: state.machine.selfStopAt)
+            if case .renewed = report.answer { state.renewedAt = sentAt }
             return (action, state.machine.mayJudgeLeases(now: now), state.machine.mayJudgeSessions(now: now))
         }
         self.perform(action, because: "the database says that this incarnation is over")

@@ -36,6 +36,7 @@ extension SystemDatabase {
         queue.hasPartitionLimits = try row.bool(17)
         queue.pending = try row.int(18)
         queue.ahead = try row.int(19)
+        queue.isRegistered = try row.bool(20)
         facts.queue = queue
         for row in results[1] {
             facts.executors.append(
@@ -74,7 +75,8 @@ extension SystemDatabase {
                    (SELECT count(*) FROM \(self.names.dbos).workflow_status p
                      WHERE p.queue_name = s.queue_name AND p.status = 'ENQUEUED'
                        AND (p.priority, p.created_at) < (s.priority, s.created_at)
-                       AND p.application_version IS NOT DISTINCT FROM s.application_version)
+                       AND p.application_version IS NOT DISTINCT FROM s.application_version),
+                   q.name IS NOT NULL OR coalesce(s.queue_name = '\(Self.internalQueue)', FALSE)
               FROM \(self.names.dbos).workflow_status s
               LEFT JOIN \(self.names.holdfast).executors e
                 ON e.executor_id = s.executor_id AND e.incarnation = left(s.owner_xid, \(Incarnation.length))
@@ -88,18 +90,19 @@ extension SystemDatabase {
     private func executorFactsQuery(_ workflowID: String) -> PostgresQuery {
         PostgresQuery(
             """
-            SELECT e.executor_id, e.application_version, e.state = 'draining' OR e.drain_requested,
+            SELECT e.executor_id, e.application_version, \(Self.isDraining("e")),
                    coalesce(s.name = ANY(e.workflows), FALSE),
-                   e.queues IS NULL
-                     OR coalesce(s.queue_name = ANY(e.queues) OR s.queue_name = '\(Self.internalQueue)', FALSE),
+                   coalesce(s.queue_name = '\(Self.internalQueue)' OR (
+                     (e.queues IS NULL OR s.queue_name = ANY(e.queues))
+                     AND coalesce(q.application_name, e.application_name) = e.application_name), FALSE),
                    e.running, e.capacity,
                    (SELECT count(*) FROM \(self.names.dbos).workflow_status p
                      WHERE p.status = 'PENDING' AND p.queue_name = s.queue_name AND p.executor_id = e.executor_id)
               FROM \(self.names.dbos).workflow_status s
               JOIN \(self.names.holdfast).executors e
                 ON s.application_name IS NULL OR e.application_name = s.application_name
-             WHERE s.workflow_uuid = $1 AND e.state IN ('active', 'draining')
-               AND e.lease_expires_at > clock_timestamp()
+              LEFT JOIN \(self.names.dbos).queues q ON q.name = s.queue_name
+             WHERE s.workflow_uuid = $1 AND \(Self.isAlive("e"))
             """,
             [.text(workflowID)]
         )

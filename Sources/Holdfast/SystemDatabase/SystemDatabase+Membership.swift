@@ -48,15 +48,33 @@ package struct RenewalReport: Sendable {
 extension SystemDatabase {
     /// Enters the fleet. An older incarnation in the same slot is over: a process that starts there proves it dead.
     ///
-    /// - Returns: The running server's start time, which changes with every restart and failover.
-    func join(_ member: Member) async throws(PostgresError) -> (serverEpoch: String, superseded: Int) {
-        let result = try await self.pool.execute(
+    /// A process that joins again may have been given up meanwhile, and its slot given to another. It must not take the slot
+    /// back from its successor, so it names its own lives, and is refused when any other lives in the slot. The lock makes
+    /// the joins of a slot follow each other; it is a statement of its own, so that the next one sees what went before.
+    ///
+    /// - Parameter own: The lives of a process that joins again; `nil` for the first join of a process.
+    /// - Returns: The running server's start time, which changes with every restart and failover, or `nil` when the slot
+    ///   belongs to another process.
+    func join(
+        _ member: Member,
+        own: [String]?
+    ) async throws(PostgresError) -> (serverEpoch: String, superseded: Int)? {
+        let results = try await self.pool.pipeline([
+            PostgresQuery(
+                "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+                [.text("holdfast join \(member.applicationName) \(member.executorID)")]
+            ),
             PostgresQuery(
                 """
-                WITH superseded AS (
+                WITH others AS MATERIALIZED (
+                  SELECT 1 FROM \(self.names.holdfast).executors
+                   WHERE $13 AND application_name = $3 AND executor_id = $2 AND state IN ('active', 'draining')
+                     AND incarnation <> ALL($14::text[])
+                ), superseded AS (
                   UPDATE \(self.names.holdfast).executors
                      SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2, end_reason = 'superseded'
-                   WHERE state IN ('active', 'draining') AND incarnation = ANY(ARRAY(
+                   WHERE state IN ('active', 'draining') AND NOT EXISTS (SELECT 1 FROM others)
+                     AND incarnation = ANY(ARRAY(
                      SELECT incarnation FROM \(self.names.holdfast).executors
                       WHERE application_name = $3 AND executor_id = $2 AND state IN ('active', 'draining')
                         AND incarnation <> $1
@@ -66,23 +84,25 @@ extension SystemDatabase {
                   INSERT INTO \(self.names.holdfast).executors
                     (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
                      lease_ms, renewed_at, lease_expires_at, lock_key, workflows, queues)
-                  VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, $8, clock_timestamp(),
+                  SELECT $1, $2, $3, $4, 'active', $5, $6, $7, $8, clock_timestamp(),
                      clock_timestamp() + $8::int8 * interval '1 millisecond', $9, $10,
-                     CASE WHEN $11 THEN $12::text[] END)
+                     CASE WHEN $11 THEN $12::text[] END
+                   WHERE NOT EXISTS (SELECT 1 FROM others)
                 )
-                SELECT extract(epoch FROM pg_postmaster_start_time())::text, (SELECT count(*) FROM superseded)
+                SELECT extract(epoch FROM pg_postmaster_start_time())::text, (SELECT count(*) FROM superseded),
+                       EXISTS (SELECT 1 FROM others)
                 """,
                 [
                     .text(member.incarnation.text), .text(member.executorID), .text(member.applicationName),
                     .text(member.applicationVersion), .text(member.host), .int4(member.pid),
                     .int4(Int32(clamping: member.capacity)), .int8(member.leaseMilliseconds),
                     .int8(member.incarnation.lockKey), .textArray(member.workflows), .bool(member.queues != nil),
-                    .textArray(member.queues ?? []),
+                    .textArray(member.queues ?? []), .bool(own != nil), .textArray(own ?? []),
                 ]
-            )
-        )
-        guard let row = result.first else { return ("", 0) }
-        return (try row.string(0), try row.int(1))
+            ),
+        ])
+        guard let row = results.last?.first else { return ("", 0) }
+        return try row.bool(2) ? nil : (try row.string(0), try row.int(1))
     }
 
     /// Renews the lease and looks at the next peers, in one statement.
@@ -177,8 +197,9 @@ extension SystemDatabase {
 
     /// Declares suspects dead. The statement looks again itself: who has renewed or reconnected meanwhile lives on.
     ///
-    /// `FOR UPDATE` waits for claims of the suspects that are under way, so that the reclaim that follows sees what they
-    /// claimed.
+    /// A suspect whose row is locked is left for the next look: one of its claims is under way, which the reclaim would not see, or
+    /// it is renewing its lease. Waiting would be wrong, because a transaction whose client was cut off may hold the lock for
+    /// long, and other suspects would wait with it.
     func declareDead(
         _ incarnations: [String],
         by executorID: String,
@@ -195,7 +216,7 @@ extension SystemDatabase {
                  WHERE incarnation = ANY(ARRAY(
                      SELECT incarnation FROM \(self.names.holdfast).executors
                       WHERE incarnation = ANY($1::text[]) AND state IN ('active', 'draining')
-                      ORDER BY incarnation FOR UPDATE))
+                      ORDER BY incarnation FOR UPDATE SKIP LOCKED))
                    AND state IN ('active', 'draining')
                    AND (($3 AND lease_expires_at < clock_timestamp())
                         OR CASE WHEN $4 AND session_server_epoch = pg_postmaster_start_time()
@@ -258,6 +279,16 @@ extension SystemDatabase {
     /// The query that takes the lease session's lock; it is held as long as the session lives.
     func leaseLockQuery(_ incarnation: Incarnation) -> PostgresQuery {
         PostgresQuery("SELECT pg_advisory_lock($1::int8)", [.int8(incarnation.lockKey)])
+    }
+
+    /// Whether the member `alias` is alive: it has not ended, and its lease has not expired.
+    static func isAlive(_ alias: String) -> String {
+        "(\(alias).state IN ('active', 'draining') AND \(alias).lease_expires_at > clock_timestamp())"
+    }
+
+    /// Whether the live member `alias` claims nothing more.
+    static func isDraining(_ alias: String) -> String {
+        "(\(alias).state = 'draining' OR \(alias).drain_requested)"
     }
 
     /// Whether the member `alias` still owns running work: its tokens begin with its incarnation.

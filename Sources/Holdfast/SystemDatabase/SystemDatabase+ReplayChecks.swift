@@ -19,9 +19,10 @@ struct ReplayAnswer: Sendable {
 }
 
 extension SystemDatabase {
-    /// Asks the executors of `target` to compare the open workflows of `version` with their code.
+    /// Asks the executors of `target` to compare the open workflows of `version` with their code. Those they cannot read
+    /// are answered right here.
     ///
-    /// - Returns: How many workflows are to be compared.
+    /// - Returns: How many workflows are open.
     func requestReplayChecks(
         _ requestID: String,
         of version: String,
@@ -32,10 +33,14 @@ extension SystemDatabase {
             PostgresQuery(
                 """
                 INSERT INTO \(self.names.holdfast).replay_checks
-                  (request_id, workflow_uuid, application_name, application_version)
-                SELECT $1, s.workflow_uuid, $4, $3 FROM \(self.names.dbos).workflow_status s
+                  (request_id, workflow_uuid, application_name, application_version, verdict, detail)
+                SELECT $1, s.workflow_uuid, $4, $3, CASE WHEN NOT p.is_portable THEN 'failed' END,
+                       CASE WHEN NOT p.is_portable THEN 'it is written as ' || coalesce(s.serialization, 'an unknown format')
+                         || ', which only programs of the language that wrote it can read' END
+                  FROM \(self.names.dbos).workflow_status s
+                 CROSS JOIN LATERAL (SELECT coalesce(s.serialization = 'portable_json', FALSE) AS is_portable) p
                  WHERE s.application_version = $2 AND (s.application_name = $4 OR s.application_name IS NULL)
-                   AND s.status IN ('ENQUEUED', 'PENDING', 'DELAYED') AND s.serialization = 'portable_json'
+                   AND s.status IN ('ENQUEUED', 'PENDING', 'DELAYED')
                 """,
                 [.text(requestID), .text(version), .text(target), .text(applicationName)]
             )
@@ -110,6 +115,7 @@ extension SystemDatabase {
             answers.append(
                 ReplayVerdict(
                     workflowID: WorkflowID(try row.string(0)),
+                    isCompared: verdict != "failed",
                     isCompatible: verdict == "compatible",
                     step: try row.optionalInt(2).map { StepID(Int32(clamping: $0)) },
                     detail: try row.optionalString(3)

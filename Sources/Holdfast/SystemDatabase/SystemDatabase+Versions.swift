@@ -1,9 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import HoldfastCore
 import HoldfastPostgres
 
 extension SystemDatabase {
+    /// Whom a version's name belongs to (`nil`: nobody yet), and whether a registration would leave it the latest.
+    func versionStanding(
+        _ version: String,
+        applicationName: String
+    ) async throws(PostgresError) -> (owner: String?, isOrBecomesLatest: Bool) {
+        let results = try await self.pool.pipeline([
+            self.versionOwnerQuery(version, applicationName: applicationName),
+            self.latestVersionQuery(applicationName: applicationName),
+        ])
+        let latest = try results[1].first?.string(0)
+        return (try results[0].first?.optionalString(0), results[0].first == nil || latest == version)
+    }
+
     /// Registers a version of an application; registering again changes nothing, so restarting an old version does not
     /// make it the latest.
     ///
@@ -28,16 +42,20 @@ extension SystemDatabase {
                 """,
                 [.text(applicationName), .text(version)]
             ),
-            PostgresQuery(
-                """
-                SELECT application_name FROM \(self.names.dbos).application_versions WHERE version_name = $2
-                 ORDER BY (application_name = $1) DESC NULLS LAST LIMIT 1
-                """,
-                [.text(applicationName), .text(version)]
-            ),
+            self.versionOwnerQuery(version, applicationName: applicationName),
             self.latestVersionQuery(applicationName: applicationName),
         ])
         return (try results[2].first?.optionalString(0), try results[3].first?.string(0))
+    }
+
+    private func versionOwnerQuery(_ version: String, applicationName: String) -> PostgresQuery {
+        PostgresQuery(
+            """
+            SELECT application_name FROM \(self.names.dbos).application_versions WHERE version_name = $2
+             ORDER BY (application_name = $1) DESC NULLS LAST LIMIT 1
+            """,
+            [.text(applicationName), .text(version)]
+        )
     }
 
     private func latestVersionQuery(applicationName: String) -> PostgresQuery {
@@ -51,34 +69,39 @@ extension SystemDatabase {
         )
     }
 
-    /// Every version that is registered, has open work, or has live executors.
+    /// Every version that is registered, has open work, or has live executors. Work without a version is the latest one's.
     func versions(applicationName: String) async throws(PostgresError) -> [VersionReport] {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
-                WITH open AS (
-                  SELECT application_version AS version,
-                         count(*) FILTER (WHERE status = 'ENQUEUED') AS enqueued,
-                         count(*) FILTER (WHERE status = 'PENDING') AS pending,
-                         count(*) FILTER (WHERE status = 'DELAYED') AS delayed, min(created_at) AS oldest
-                    FROM \(self.names.dbos).workflow_status
-                   WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED') AND application_version IS NOT NULL
-                     AND (application_name = $1 OR application_name IS NULL)
-                   GROUP BY 1
-                ), live AS (
-                  SELECT application_version AS version, count(*) AS executors FROM \(self.names.holdfast).executors
-                   WHERE application_name = $1 AND state IN ('active', 'draining')
-                     AND lease_expires_at > clock_timestamp()
-                   GROUP BY 1
-                ), registered AS (
+                WITH registered AS (
                   SELECT version_name AS version, max(version_timestamp) AS at
                     FROM \(self.names.dbos).application_versions
                    WHERE application_name = $1 OR application_name IS NULL GROUP BY 1
+                ), latest AS (
+                  SELECT version FROM registered ORDER BY at DESC LIMIT 1
+                ), open AS (
+                  SELECT coalesce(application_version, (SELECT version FROM latest)) AS version,
+                         count(*) FILTER (WHERE status = 'ENQUEUED') AS enqueued,
+                         count(*) FILTER (WHERE status = 'PENDING') AS pending,
+                         count(*) FILTER (WHERE status = 'DELAYED') AS delayed,
+                         count(*) FILTER (WHERE application_version IS NULL) AS unversioned,
+                         min(created_at) AS oldest
+                    FROM \(self.names.dbos).workflow_status
+                   WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED')
+                     AND (application_name = $1 OR application_name IS NULL)
+                   GROUP BY 1
+                ), live AS (
+                  SELECT application_version AS version, count(*) AS executors,
+                         count(*) FILTER (WHERE \(Self.isDraining("e"))) AS draining
+                    FROM \(self.names.holdfast).executors e
+                   WHERE application_name = $1 AND \(Self.isAlive("e")) GROUP BY 1
                 )
                 SELECT version, r.at, coalesce(l.executors, 0), coalesce(o.enqueued, 0), coalesce(o.pending, 0),
-                       coalesce(o.delayed, 0), o.oldest,
-                       r.at IS NOT NULL AND r.at = (SELECT max(at) FROM registered)
+                       coalesce(o.delayed, 0), o.oldest, coalesce(version = (SELECT version FROM latest), FALSE),
+                       coalesce(l.draining, 0), coalesce(o.unversioned, 0)
                   FROM registered r FULL JOIN live l USING (version) FULL JOIN open o USING (version)
+                 WHERE version IS NOT NULL
                  ORDER BY r.at DESC NULLS LAST, version
                 """,
                 [.text(applicationName)]
@@ -92,9 +115,11 @@ extension SystemDatabase {
                     isLatest: try row.bool(7),
                     registeredAt: try row.optionalInt(1).map { .init(epochMilliseconds: $0) },
                     liveExecutors: try row.int(2),
+                    drainingExecutors: try row.int(8),
                     enqueued: try row.int(3),
                     pending: try row.int(4),
                     delayed: try row.int(5),
+                    unversioned: try row.int(9),
                     oldestOpenAt: try row.optionalInt(6).map { .init(epochMilliseconds: $0) }
                 )
             )
@@ -129,8 +154,8 @@ extension SystemDatabase {
                    AND NOT EXISTS (SELECT 1 FROM \(self.names.dbos).workflow_status
                          WHERE application_version = $1 AND status IN ('ENQUEUED', 'PENDING', 'DELAYED')
                            AND (application_name = $2 OR application_name IS NULL))
-                   AND NOT EXISTS (SELECT 1 FROM \(self.names.holdfast).executors
-                         WHERE application_name = $2 AND application_version = $1 AND state IN ('active', 'draining'))
+                   AND NOT EXISTS (SELECT 1 FROM \(self.names.holdfast).executors e
+                         WHERE application_name = $2 AND application_version = $1 AND \(Self.isAlive("e")))
                 """,
                 [.text(version), .text(applicationName)]
             )
@@ -156,7 +181,7 @@ extension SystemDatabase {
                      AND (s.status IN ('ENQUEUED', 'DELAYED')
                           OR (s.status = 'PENDING' AND EXISTS (
                             SELECT 1 FROM \(self.names.holdfast).executors e
-                             WHERE e.executor_id = s.executor_id AND e.incarnation = left(s.owner_xid, 16)
+                             WHERE e.executor_id = s.executor_id AND e.incarnation = left(s.owner_xid, \(Incarnation.length))
                                AND e.state IN ('dead', 'stopped'))))
                    ORDER BY s.workflow_uuid FOR NO KEY UPDATE OF s
                 ), moved AS (
@@ -192,26 +217,5 @@ extension SystemDatabase {
             )
         )
         return try Self.strings(result)
-    }
-
-    /// Open work of versions that nobody runs, by version.
-    func stranded(applicationName: String) async throws(PostgresError) -> [String: Int] {
-        let result = try await self.pool.execute(
-            PostgresQuery(
-                """
-                SELECT s.application_version, count(*) FROM \(self.names.dbos).workflow_status s
-                 WHERE s.status IN ('ENQUEUED', 'PENDING') AND s.application_version IS NOT NULL
-                   AND s.application_name = $1
-                   AND NOT EXISTS (SELECT 1 FROM \(self.names.holdfast).executors e
-                         WHERE e.application_name = $1 AND e.application_version = s.application_version
-                           AND e.state IN ('active', 'draining'))
-                 GROUP BY 1
-                """,
-                [.text(applicationName)]
-            )
-        )
-        var stranded: [String: Int] = [:]
-        for row in result { stranded[try row.string(0)] = try row.int(1) }
-        return stranded
     }
 }

@@ -10,16 +10,17 @@ import Synchronization
 /// verdict is written: a run ends where its record ends.
 final class ReplayChecker: Sendable {
     private static let batch = 20
-    /// Requests are announced; this is for announcements that are lost, or never arrive behind a pooler.
-    private static let interval: Duration = .seconds(30)
-
     private let host: ExecutionHost
+    private let interval: Duration
     private let wake = WakeSignal()
     private let isAnswering = Atomic(false)
     private let logger: Logger
 
-    init(host: ExecutionHost) {
+    /// - Parameter hearsRequests: Whether requests are announced to this process. Even then it looks for them now and then:
+    ///   announcements may be lost. Behind a pooler there are none, and somebody waits for the answer.
+    init(host: ExecutionHost, hearsRequests: Bool) {
         self.host = host
+        self.interval = hearsRequests ? .seconds(30) : .seconds(3)
         self.logger = host.logger
     }
 
@@ -28,7 +29,7 @@ final class ReplayChecker: Sendable {
 
     func run() async {
         while !Task.isCancelled {
-            await self.wake.wait(until: .now.advanced(by: Self.interval))
+            await self.wake.wait(until: .now.advanced(by: self.interval))
             guard !Task.isCancelled, !self.isAnswering.exchange(true, ordering: .acquiringAndReleasing) else {
                 continue
             }

@@ -9,14 +9,22 @@ public final class StepHandle<Result: Codable & Sendable>: Sendable {
     /// Its number.
     public let id: StepID
     let task: Task<Result, any Error>
+    /// Called when somebody asks for the result.
+    private let onAsked: @Sendable () -> Void
 
-    init(id: StepID, task: Task<Result, any Error>) {
+    init(id: StepID, task: Task<Result, any Error>, onAsked: @escaping @Sendable () -> Void = {}) {
         self.id = id
         self.task = task
+        self.onAsked = onAsked
     }
 
     /// Its result, or its error, once it is recorded.
-    public var value: Result { get async throws { try await self.task.value } }
+    public var value: Result {
+        get async throws {
+            self.onAsked()
+            return try await self.task.value
+        }
+    }
 }
 
 extension WorkflowContext {
@@ -34,12 +42,15 @@ extension WorkflowContext {
         case .replay(let step):
             let result = Swift.Result { try self.replayed(step, as: Result.self) }
             return StepHandle(id: StepID(step.functionID), task: Task { try result.get() })
+        case .execute(let functionID) where self.execution.check != nil:
+            // The check goes on with what is recorded of the steps beside it, and ends where this one is waited for.
+            let execution = self.execution
+            return StepHandle(
+                id: StepID(functionID),
+                task: Task { throw execution.interrupted(.checked) },
+                onAsked: { execution.close(.checked) }
+            )
         case .execute(let functionID):
-            if self.execution.check != nil {
-                // A check of the record ends with whoever needs the step's value.
-                let end = self.execution.interrupted(.checked)
-                return StepHandle(id: StepID(functionID), task: Task { throw end })
-            }
             let run = StepRun(execution: self.execution, functionID: functionID, name: name, retry: retry)
             // Unstructured, because it outlives this call; the execution cancels and awaits it when the workflow ends.
             let task = Task { try await run.run(body) }

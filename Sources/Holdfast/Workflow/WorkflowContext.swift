@@ -44,7 +44,8 @@ public final class WorkflowContext {
 
     /// Takes the next number for an operation, after checking that it may be called at all.
     ///
-    /// - Parameter isParallel: Whether what follows it may have been recorded before it.
+    /// - Parameter isParallel: Others may follow before anybody waits for it, so a replay check does not end here: their
+    ///   records may exist without its own.
     func next(_ name: String, isParallel: Bool = false) throws -> Journal.Decision {
         try self.checkCall(name)
         try self.execution.admit()

@@ -8,7 +8,7 @@
 /// `selfStop` has passed since it *sent* its last successful renewal has stopped before anyone may take over.
 ///
 /// States:
-/// - *joining*: not a member; nothing may be claimed or written. Can transition to *member*.
+/// - *joining*: not a member; nothing may be claimed or written. Can transition to *member* and to *replaced*.
 /// - *member*: claims and writes are allowed. Can transition to *joining* (fenced: too long without a renewal, or
 ///   declared dead by a peer) and to *replaced*.
 /// - *replaced*: a newer process runs in this slot. Final.
@@ -105,6 +105,13 @@ package struct LivenessMachine: Sendable {
         self.state = .member(
             Membership(joinedAt: sentAt, lastRenewal: sentAt, trustedSince: sentAt, serverEpoch: serverEpoch)
         )
+    }
+
+    /// The slot belongs to a process that joined since.
+    package mutating func refused() -> Action {
+        guard !self.isReplaced else { return .none }
+        self.state = .replaced
+        return .stop
     }
 
     /// An answer to what was sent before the join is about an earlier life of this process: joining ended that one, so it

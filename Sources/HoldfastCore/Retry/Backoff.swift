@@ -15,9 +15,9 @@ package struct Backoff: Sendable, Equatable {
         self.jitter = jitter
     }
 
-    /// For transient database errors: 100 ms, doubling, at most 5 s, each times 0.5 to 1.5. A failover is over in seconds, and an
-    /// executor that waits longer than its self-stop has stopped anyway.
-    package static let database = Backoff(base: .milliseconds(100), factor: 2, cap: .seconds(5), jitter: 0.5...1.5)
+    /// For transient database errors: 100 ms, doubling, at most 2 s, each times 0.5 to 1.5. However long a failover took, work
+    /// goes on within 3 s of its end.
+    package static let database = Backoff(base: .milliseconds(100), factor: 2, cap: .seconds(2), jitter: 0.5...1.5)
 
     /// The wait before retry `attempt`, which counts from 0.
     package func delay(attempt: Int, using generator: inout some RandomNumberGenerator) -> Duration {

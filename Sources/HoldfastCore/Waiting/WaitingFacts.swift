@@ -9,6 +9,8 @@ package struct WaitingFacts: Sendable {
         package var rateLimit: Int?
         package var ratePeriodSeconds: Double?
         package var hasPartitionLimits = false
+        /// Executors claim from registered queues only.
+        package var isRegistered = true
         /// Its running workflows, in the whole fleet.
         package var pending = 0
         /// Waiting workflows that come before this one.

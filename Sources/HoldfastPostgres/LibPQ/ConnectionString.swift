@@ -13,6 +13,8 @@ struct ConnectionString: Sendable {
     /// One attempt per host, so that each host gets the whole time-out: libpq's non-blocking calls have none of their
     /// own. A single attempt without overrides leaves the choice to libpq.
     let attempts: [Attempt]
+    /// What `connect_timeout` says. libpq's non-blocking calls take no notice of it; 0 means forever there, and nothing here.
+    let connectTimeout: Duration?
     private let secrets: [String]
 
     init(_ text: String) throws(PostgresError) {
@@ -28,6 +30,9 @@ struct ConnectionString: Sendable {
         }
         let options = try Self.parse(text)
         attempts = Self.attempts(options)
+        // libpq waits for at least two seconds, too: one may be almost over when it begins.
+        let seconds = options["connect_timeout"].flatMap(Int64.init) ?? 0
+        connectTimeout = seconds > 0 ? .seconds(max(2, seconds)) : nil
         let isSecret: (String) -> Bool = { ["password", "sslpassword"].contains($0) }
         let open = Set(options.filter { !isSecret($0.key) }.values)
         secrets = options.filter { isSecret($0.key) }.values.filter { $0.utf8.count >= 3 && !open.contains($0) }

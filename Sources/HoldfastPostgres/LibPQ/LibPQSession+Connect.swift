@@ -46,7 +46,7 @@ extension LibPQSession {
         logger: Logger,
         interrupt: Int32
     ) throws(PostgresError) -> LibPQSession {
-        let deadline = ContinuousClock.now + configuration.connectTimeout
+        let timeout = string.connectTimeout ?? configuration.connectTimeout
         guard let pointer = start(configuration, attempt) else {
             throw PostgresError(.connectionFailed, "out of memory")
         }
@@ -55,9 +55,10 @@ extension LibPQSession {
         notices.attach(to: pointer)
         // Verbose messages carry the SQLSTATE, which libpq offers no other way to learn when a login fails.
         PQsetErrorVerbosity(pointer, PQERRORS_VERBOSE)
-        try session.establish(until: deadline, configuration, string, interrupt: interrupt)
+        try session.establish(within: timeout, string, interrupt: interrupt)
         PQsetErrorVerbosity(pointer, PQERRORS_DEFAULT)
         guard PQsetnonblocking(pointer, 1) == 0 else { throw session.connectionLost() }
+        if let limit = configuration.serverSilenceLimit { try session.limitSilence(limit) }
         return session
     }
 
@@ -68,11 +69,8 @@ extension LibPQSession {
         let parameters =
             [
                 // Before the connection string: defaults which it may overrule. They find a peer that fell silent.
-                ("fallback_application_name", configuration.applicationName),
-                ("keepalives_idle", "15"),
-                ("keepalives_interval", "5"),
-                ("keepalives_count", "3"),
-                ("tcp_user_timeout", "30000"),
+                ("fallback_application_name", configuration.applicationName)
+            ] + SilenceLimit(configuration.silenceLimit).clientOptions + [
                 ("dbname", configuration.connectionString),
                 // After it: what the decoding relies on.
                 ("client_encoding", "UTF8"),
@@ -86,12 +84,12 @@ extension LibPQSession {
     }
 
     private func establish(
-        until deadline: ContinuousClock.Instant,
-        _ configuration: PostgresConfiguration,
+        within timeout: Duration,
         _ string: ConnectionString,
         interrupt: Int32
     ) throws(PostgresError) {
         guard !isBroken else { throw connectionFailed(string) }
+        let deadline = ContinuousClock.now + timeout
         var wanted = Int16(POLLOUT)
         while true {
             let left = deadline - .now
@@ -101,7 +99,7 @@ extension LibPQSession {
                 throw PostgresError(
                     .connectionFailed,
                     "connection to server at \"\(host)\", port \(port) failed: timeout expired"
-                        + " after \(configuration.connectTimeout)"
+                        + " after \(timeout)"
                 )
             }
             var descriptors = [
@@ -122,6 +120,13 @@ extension LibPQSession {
             default: throw connectionFailed(string)
             }
         }
+    }
+
+    /// Tells the server. A server that refuses, because it is something else than Postgres, is none the worse for it.
+    private func limitSilence(_ limit: Duration) throws(PostgresError) {
+        guard var loss = run(script: SilenceLimit(limit).serverScript).loss else { return }
+        loss.code = .connectionFailed
+        throw loss
     }
 
     private func connectionFailed(_ string: ConnectionString) -> PostgresError {

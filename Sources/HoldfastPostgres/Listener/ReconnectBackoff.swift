@@ -8,7 +8,7 @@ struct ReconnectBackoff: Sendable {
     let limit: Duration
     private var current: Duration
 
-    init(first: Duration = .milliseconds(100), limit: Duration = .seconds(5)) {
+    init(first: Duration = .milliseconds(100), limit: Duration = .seconds(2)) {
         self.first = first
         self.limit = limit
         current = first

@@ -18,8 +18,8 @@ struct FleetStatusCommand: AsyncParsableCommand {
         abstract: "Lists the executors that live, ended within the hour, or left work behind.",
         discussion: """
             OWNED counts the running workflows that the executor owns; for one that ended, those that nobody has taken \
-            over yet. All times are by the database's clock. Versions whose work nobody can run are named on the standard \
-            error stream, those of the listed applications and of --application; 'holdfast version list' has all versions.
+            over yet. All times are by the database's clock. Versions whose work nobody claims are named on the standard \
+            error stream: those of --application, or of all applications that had executors within a week.
 
             \(ExitStatus.help)
             """
@@ -28,25 +28,16 @@ struct FleetStatusCommand: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
-        let members = try await self.global.withClient { try await $0.fleet() }
-        // A document is printed alone.
-        let alarms = self.global.json ? [] : try await self.alarms(members)
+        let (members, stranded) = try await self.global.withClient { client in
+            // A document is printed alone.
+            (try await client.fleet(), self.global.json ? [] : try await client.strandedWork())
+        }
         try self.global.show(
             json: .array(members.map { JSONText($0) }),
             text: { Self.table(members).rendered($0) },
             whenEmpty: members.isEmpty ? "there are no executors" : nil
         )
-        for alarm in alarms { Terminal.complain(alarm) }
-    }
-
-    private func alarms(_ members: [FleetMember]) async throws -> [String] {
-        var alarms: [String] = []
-        let applications = Set(members.map(\.applicationName) + [self.global.application].compactMap(\.self))
-        for application in applications.sorted() {
-            let versions = try await self.global.withClient(of: application) { try await $0.versions() }
-            alarms += versions.compactMap { $0.alarm(application: application) }
-        }
-        return alarms
+        for work in stranded { Terminal.complain(work.alarm) }
     }
 
     private static func table(_ members: [FleetMember]) -> Table {

@@ -7,10 +7,11 @@ import Holdfast
 struct VersionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "version",
-        abstract: "Shows, promotes, retires and re-pins the versions of an application.",
+        abstract: "Shows, promotes, awaits, retires and re-pins the versions of an application.",
         discussion: "Versions belong to an application, so these commands need --application.",
         subcommands: [
-            VersionListCommand.self, VersionLatestCommand.self, VersionRetireCommand.self, VersionRepinCommand.self,
+            VersionListCommand.self, VersionLatestCommand.self, VersionWaitCommand.self, VersionRetireCommand.self,
+            VersionRepinCommand.self,
         ]
     )
 }
@@ -57,24 +58,16 @@ extension VersionReport.Verdict {
     }
 }
 
-extension VersionReport {
-    /// What keeps it from being retired; `nil` when nothing is known to.
-    var hindrance: String? {
-        let work = self.open == 0 ? nil : "\(Counted.workflows(self.open)) of it \(self.open == 1 ? "is" : "are") open"
-        let live = self.liveExecutors
-        let executors =
-            live == 0 ? nil : "\(live) executor\(live == 1 ? "" : "s") of it \(live == 1 ? "is" : "are") alive"
-        let latest = self.isLatest ? "it is the latest" : nil
-        let hindrances = [latest, work, executors].compactMap(\.self)
-        return hindrances.isEmpty ? nil : hindrances.joined(separator: ", ")
-    }
-
-    /// What is to be done about work that nobody can run; `nil` for other verdicts.
-    func alarm(application: String) -> String? {
-        guard self.verdict == .stranded else { return nil }
-        let count = "\(Counted.workflows(self.open)) \(self.open == 1 ? "is" : "are") stranded"
-        let cure = "start an executor of this version, or re-pin the work"
-        return "application '\(application)', version '\(self.name)': \(count); \(cure)"
+extension StrandedWork {
+    /// What is to be done about it.
+    var alarm: String {
+        let application = self.applicationName.map { "application '\($0)'" } ?? "no application"
+        let version = self.version.map { "version '\($0)'" } ?? "no version"
+        let count = "\(Counted.workflows(self.workflows)) \(self.workflows == 1 ? "is" : "are") stranded"
+        let cure =
+            self.version == nil
+            ? "start an executor" : "start an executor of this version, or re-pin the work"
+        return "\(application), \(version): \(count); \(cure)"
     }
 }
 

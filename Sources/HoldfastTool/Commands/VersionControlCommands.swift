@@ -74,14 +74,13 @@ struct VersionRetireCommand: AsyncParsableCommand {
     func run() async throws {
         let version = self.version.name
         try await self.global.withClient(changes: true) { client in
-            guard let report = try await client.versions().first(where: { $0.name == version }) else {
+            guard try await client.versions().contains(where: { $0.name == version }) else {
                 throw self.global.unknown(version)
             }
             do {
                 try await client.retire(version)
             } catch let error as HoldfastError where error.code == .invalidArgument {
-                let reason = report.hindrance ?? error.message
-                throw Failure(.unchanged, "version '\(version)' was not retired: \(reason)")
+                throw Failure(.unchanged, error.message)
             }
         }
         try self.global.show(

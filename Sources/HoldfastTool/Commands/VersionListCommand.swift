@@ -16,13 +16,14 @@ struct VersionListCommand: AsyncParsableCommand {
         abstract: "Lists the versions of an application with what is open of them, the latest first.",
         discussion: """
             The verdicts:
-              serving         it is the latest and has executors
+              serving         it is the latest, and its executors claim work
               idle            it is the latest, without executors and without open work
               draining        another one is the latest; its executors finish the open work
-              stranded        nobody can run its open work: start an executor or re-pin
-              safe to delete  nothing is open: its executors may be stopped
+              stranded        nobody claims its open work: start an executor or re-pin
+              safe to delete  nothing is open: stop its executors, then retire it
 
-            EXECUTORS counts the live ones, OLDEST is the age of the oldest open workflow.
+            EXECUTORS counts the live ones, draining ones included. Work without a version of its own is counted with the \
+            latest one, to which it belongs. OLDEST is the age of the oldest open workflow.
 
             \(ExitStatus.help)
             """
@@ -70,9 +71,11 @@ extension JSONText {
             "latest": .bool(version.isLatest),
             "registeredAt": JSONText(version.registeredAt),
             "liveExecutors": .integer(version.liveExecutors),
+            "drainingExecutors": .integer(version.drainingExecutors),
             "enqueued": .integer(version.enqueued),
             "pending": .integer(version.pending),
             "delayed": .integer(version.delayed),
+            "unversioned": .integer(version.unversioned),
             "oldestOpenAt": JSONText(version.oldestOpenAt),
             "verdict": .string(version.verdict.word),
         ])

@@ -13,8 +13,8 @@ struct VersionRepinCommand: AsyncParsableCommand {
             repeat the call.
 
             With --dry-run nothing is changed: a live executor of the new version replays the record of every open workflow \
-            against its code, up to the end of the record. The exit code is 6 if any of them diverges, and 1 if no such \
-            executor is alive or none answers in time.
+            against its code, up to the end of the record. The exit code is 6 if any of them diverges or cannot be compared, \
+            and 1 if no such executor is alive or none answers in time.
 
             \(ExitStatus.help)
             """
@@ -48,11 +48,19 @@ struct VersionRepinCommand: AsyncParsableCommand {
 
     private func move() async throws {
         let (from, to) = (self.from.name, self.to.name)
-        let (moved, left) = try await self.global.withClient(changes: true) { client in
+        let (moved, left, owners) = try await self.global.withClient(changes: true) { client in
             try await self.requireVersions(client)
             let moved = try await client.repin(from: from, to: to)
-            let left = try await client.versions().first { $0.name == from }?.open ?? 0
-            return (moved, left)
+            let report = try await client.versions().first { $0.name == from }
+            // What has no version of its own belongs to the latest one, and cannot be re-pinned.
+            let left = report.map { $0.open - $0.unversioned } ?? 0
+            let owners =
+                left == 0
+                ? []
+                : try await client.fleet().filter {
+                    $0.applicationVersion == from && $0.ownedWorkflows > 0
+                }
+            return (moved, left, owners)
         }
         try self.global.show(
             json: .object([
@@ -70,9 +78,18 @@ struct VersionRepinCommand: AsyncParsableCommand {
         throw Failure(
             .unchanged,
             (moved > 0 ? "not all were re-pinned: " : "nothing was re-pinned: ")
-                + "\(Counted.workflows(left)) stayed with version '\(from)', because executors own what is left; "
-                + "drain them and repeat the call"
+                + "\(Counted.workflows(left)) stayed with version '\(from)'\(Self.reason(owners))"
         )
+    }
+
+    private static func reason(_ owners: [FleetMember]) -> String {
+        if owners.isEmpty { return "; repeat the call" }
+        let list = owners.map { owner in
+            let state = owner.state == .active ? "" : ", \(owner.state.rawValue)"
+            return "'\(owner.executorID)' (\(owner.ownedWorkflows)\(state))"
+        }
+        return
+            ", because executors own what is left: \(list.joined(separator: ", ")); drain or stop those, and repeat the call"
     }
 
     private func check() async throws {
@@ -86,13 +103,17 @@ struct VersionRepinCommand: AsyncParsableCommand {
             text: { Self.table(verdicts).rendered($0) },
             whenEmpty: verdicts.isEmpty ? "version '\(from)' has no open workflows" : nil
         )
-        let diverging = verdicts.filter { !$0.isCompatible }.count
-        guard diverging > 0 else { return }
-        throw Failure(
-            .unchanged,
-            "nothing was changed: \(diverging) of \(Counted.workflows(verdicts.count)) "
-                + "\(diverging == 1 ? "diverges" : "diverge") from the code of version '\(to)'"
-        )
+        let diverging = verdicts.filter { $0.isCompared && !$0.isCompatible }.count
+        let unread = verdicts.filter { !$0.isCompared }.count
+        let findings = [
+            diverging == 0
+                ? nil
+                : "\(diverging) of \(Counted.workflows(verdicts.count)) "
+                    + "\(diverging == 1 ? "diverges" : "diverge") from the code of version '\(to)'",
+            unread == 0 ? nil : "\(Counted.workflows(unread)) could not be compared",
+        ].compactMap(\.self)
+        guard !findings.isEmpty else { return }
+        throw Failure(.unchanged, "nothing was changed: \(findings.joined(separator: ", and "))")
     }
 
     /// The library takes an unknown version for one without work.
@@ -111,7 +132,9 @@ struct VersionRepinCommand: AsyncParsableCommand {
         for verdict in verdicts {
             table.append([
                 Table.Cell(verdict.workflowID.rawValue),
-                verdict.isCompatible ? Table.Cell("compatible", .green) : Table.Cell("diverges", .red),
+                verdict.isCompatible
+                    ? Table.Cell("compatible", .green)
+                    : verdict.isCompared ? Table.Cell("diverges", .red) : Table.Cell("not compared", .yellow),
                 Table.Cell(verdict.stepNumber),
                 Table.Cell(verdict.detail),
             ])
@@ -129,6 +152,7 @@ extension JSONText {
     fileprivate init(_ verdict: ReplayVerdict) {
         self = .object([
             "workflowId": JSONText(verdict.workflowID),
+            "compared": .bool(verdict.isCompared),
             "compatible": .bool(verdict.isCompatible),
             "step": JSONText(verdict.stepNumber),
             "detail": JSONText(verdict.detail),

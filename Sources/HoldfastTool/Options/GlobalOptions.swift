@@ -80,7 +80,6 @@ struct GlobalOptions: ParsableArguments {
     ///   - changes: Whether `body` changes anything: then the layout is verified first, because a statement may well
     ///     succeed in a database that it does not understand.
     func withClient<R>(
-        of application: String? = nil,
         changes: Bool = false,
         _ body: (HoldfastClient) async throws -> R
     ) async throws(Failure) -> R {
@@ -90,7 +89,7 @@ struct GlobalOptions: ParsableArguments {
             if changes { _ = try await self.database.migrator(logger: quiet).verify() }
             let client = try HoldfastClient(
                 database: self.database,
-                applicationName: application ?? self.application,
+                applicationName: self.application,
                 logger: quiet
             )
             do { result = .success(try await body(client)) } catch { result = .failure(error) }

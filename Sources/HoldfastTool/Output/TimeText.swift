@@ -39,7 +39,7 @@ enum TimeText {
         case ..<9.95:
             let tenths = Int((magnitude * 10).rounded())
             return "\(sign)\(tenths / 10).\(tenths % 10) s"
-        case ..<120: return "\(sign)\(Int(magnitude)) s"
+        case ..<120: return "\(sign)\(Int(max(10, magnitude))) s"
         case ..<7200: return "\(sign)\(Int(magnitude / 60)) min"
         case ..<172_800: return "\(sign)\(Int(magnitude / 3600)) h"
         case ..<1e15: return "\(sign)\(Int(magnitude / 86_400)) d"

@@ -43,6 +43,8 @@ struct LivenessMachineTests {
         /// Answers to what an earlier life of this process sent before the present one joined.
         case renewedEarlierLife, earlierLifeDeclaredDead, earlierLifeSuperseded
         case tickBefore, tick, tickLong
+        /// It wanted to join, and another process lives in the slot.
+        case refused
     }
 
     /// The state as it is visible from outside.
@@ -66,6 +68,7 @@ struct LivenessMachineTests {
     static func expected(_ state: State, _ event: Event) -> (Machine.Action, View) {
         switch (state, event) {
         case (.replaced, _): (.none, .replaced)
+        case (_, .refused): (.stop, .replaced)
         case (.joining, .joined), (.fenced, .joined), (.member, .joined): (.none, .member(selfStopAt: 9000))
         case (.joining, _), (.fenced, _): (.none, .joining)
         case (.member, .renewed), (.member, .renewedOnAnotherServer), (.member, .renewedJustInTime):
@@ -109,6 +112,7 @@ struct LivenessMachineTests {
         case .tickBefore: return machine.tick(now: at(7999))
         case .tick: return machine.tick(now: at(8000))
         case .tickLong: return machine.tick(now: at(1_000_000))
+        case .refused: return machine.refused()
         }
     }
 

@@ -61,7 +61,7 @@ struct BackoffTests {
     @Test("The jitter spreads over its whole range and never leaves it", arguments: 0...8)
     func jitter(attempt: Int) {
         var generator = SeededGenerator(seed: 7)
-        let nominal = min(5, 0.1 * Double(1 << attempt))
+        let nominal = min(2, 0.1 * Double(1 << attempt))
         let factors = (0..<500).map { _ in
             Backoff.database.delay(attempt: attempt, using: &generator).inSeconds / nominal
         }

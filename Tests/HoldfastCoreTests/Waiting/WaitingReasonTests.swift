@@ -65,6 +65,7 @@ struct WaitingReasonTests {
             WaitingReason(Self.enqueued { $0.executors = [executor { $0.runsWorkflow = false }] })
                 == .workflowNotRegistered(name: "w", version: "v1")
         )
+        #expect(WaitingReason(Self.enqueued { $0.queue?.isRegistered = false }) == .queueNotRegistered(queue: "q"))
         #expect(
             WaitingReason(Self.enqueued { $0.executors = [executor { $0.listensToQueue = false }] })
                 == .nobodyListens(queue: "q")
@@ -95,11 +96,37 @@ struct WaitingReasonTests {
         }
         #expect(WaitingReason(Self.pending(nil)) == .ownerUnknown(executor: "e"))
         #expect(WaitingReason(Self.pending(owner("active", age: 1))) == .running(executor: "e", heartbeatAge: 1))
-        #expect(
-            WaitingReason(Self.pending(owner("active", age: 8)))
-                == .ownerSilent(executor: "e", heartbeatAge: 8, leaseRemaining: 2)
-        )
-        #expect(WaitingReason(Self.pending(owner("dead", age: 8))) == .ownerGone(executor: "e", version: "v1"))
+        #expect(WaitingReason(Self.pending(owner("draining", age: 1))) == .ownerDraining(executor: "e"))
+    }
+
+    @Test("of a workflow whose owner is silent or gone is also whether anybody can take it over")
+    func successors() {
+        func reason(_ state: String, lease: Double = 2, _ executors: [WaitingFacts.Executor]) -> WaitingReason {
+            var facts = Self.pending(
+                WaitingFacts.Owner(id: "e", state: state, heartbeatAgeSeconds: 8, leaseRemainingSeconds: lease)
+            )
+            facts.executors = executors
+            return WaitingReason(facts)
+        }
+        let itself = Self.executor()
+        let peer = Self.executor { $0.id = "peer" }
+        let newer = Self.executor {
+            $0.id = "newer"
+            $0.version = "v2"
+        }
+        let drained = Self.executor {
+            $0.id = "drained"
+            $0.isDraining = true
+        }
+        let nobody = "no executor of version 'v1' can take it over (there are v2); start one, or re-pin the work"
+        #expect(reason("active", [itself, peer]).sentence.hasSuffix("its lease ends in 2.0 s; then a peer takes over"))
+        #expect(reason("active", [itself, newer, drained]).sentence.hasSuffix("its lease ends in 2.0 s; \(nobody)"))
+        #expect(reason("active", lease: -1, [peer]).sentence.hasSuffix("has expired; a peer is about to take over"))
+        #expect(reason("dead", [newer]).sentence == "executor 'e', which owned it, is gone; \(nobody)")
+        // A new process in the slot of the one that is gone.
+        #expect(reason("dead", [itself]).sentence.hasSuffix("an executor of version 'v1' is about to take it over"))
+        #expect(reason("dead", []).code == "owner_gone")
+        #expect(reason("active", []).code == "owner_silent")
     }
 
     @Test("of a delayed workflow names the deaths behind the delay")
@@ -107,6 +134,11 @@ struct WaitingReasonTests {
         var facts = WaitingFacts(status: "DELAYED", name: "w")
         facts.delayRemainingSeconds = 4
         #expect(WaitingReason(facts) == .delayed(seconds: 4, strikes: 0))
+        for (seconds, text) in [(0.05, "50 ms"), (59.6, "60 s"), (3597, "60 min"), (7200, "2 h"), (1e6, "12 d")] {
+            facts.delayRemainingSeconds = seconds
+            #expect(WaitingReason(facts).sentence == "it was delayed and may begin in \(text)")
+        }
+        facts.delayRemainingSeconds = 4
         facts.strikes = 3
         #expect(WaitingReason(facts).sentence.contains("3 executors died"))
         facts.status = "SUCCESS"

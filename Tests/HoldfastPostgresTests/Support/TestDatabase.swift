@@ -3,21 +3,20 @@
 
 import Foundation
 import Logging
+import TestSupport
 import Testing
 
 @testable import HoldfastPostgres
 
 /// The server all tests share that do not need one of their own.
 enum TestDatabase {
-    static let variable = "HOLDFAST_TEST_DATABASE_URL"
-
-    struct Missing: Error, CustomStringConvertible {
-        var description: String { "\(variable) must name a superuser's database on a private Postgres server" }
-    }
-
-    static func configuration() throws -> PostgresConfiguration {
-        guard let url = ProcessInfo.processInfo.environment[variable] else { throw Missing() }
-        return PostgresConfiguration(url, applicationName: "holdfast-tests")
+    static func configuration() -> PostgresConfiguration {
+        var configuration = PostgresConfiguration(TestServer.url, applicationName: "holdfast-tests")
+        if TestServer.isPooled {
+            configuration.preparesStatements = false
+            configuration.serverSilenceLimit = nil
+        }
+        return configuration
     }
 
     static let logger = Logger(label: "holdfast.tests") { _ in SwiftLogNoOpLogHandler() }
@@ -25,7 +24,7 @@ enum TestDatabase {
     static func connect(
         _ change: (inout PostgresConfiguration) -> Void = { _ in }
     ) async throws -> PostgresConnection {
-        var configuration = try configuration()
+        var configuration = configuration()
         change(&configuration)
         return try await PostgresConnection.connect(configuration, logger: logger)
     }
@@ -66,6 +65,18 @@ enum TestDatabase {
         while try await observer.execute(query).isEmpty {
             try Task.checkCancellation()
         }
+    }
+
+    /// Runs `body` with the name of a new table. Not a temporary one: behind a pooler the next transaction may be another
+    /// session's.
+    static func withTable(_ columns: String, _ body: (_ table: String) async throws -> Void) async throws {
+        let name = uniqueName("t")
+        let owner = try await connect()
+        try await owner.executeScript("create table \(name) \(columns)")
+        let result: Result<Void, any Error>
+        do { result = .success(try await body(name)) } catch { result = .failure(error) }
+        try await owner.executeScript("drop table \(name)")
+        try result.get()
     }
 
     /// A name no other test uses.

@@ -131,6 +131,61 @@ struct ShutdownTests {
         }
     }
 
+    @Test("is not taken for a death while the database is slow to take the work back")
+    func slowLeave() async throws {
+        let diary = Diary()
+        let door = Door()
+        defer { door.open() }
+        try await TestDatabase.with(fresh: true) { database in
+            func executor(_ id: ExecutorID) throws -> HoldfastExecutor {
+                try makeExecutor(database, id: id) { configuration in
+                    configuration.shutdownGracePeriod = .milliseconds(50)
+                    configuration.heartbeat = .milliseconds(100)
+                } register: { registry in
+                    try registry.register(Self.workflow) { _, context in
+                        try await context.step("stubborn") { _ in
+                            diary.note("begun")
+                            await door.passStubbornly()
+                            return 1
+                        }
+                    }
+                }
+            }
+            let (first, second) = (try executor("first"), try executor("second"))
+            try await withService(second) { _ in
+                try await second.waitUntilReady()
+                try await withService(first) { _ in
+                    try await first.waitUntilReady()
+                    _ = try await first.client.start(Self.workflow, Nothing(), options: .init(id: "w"))
+                    try await diary.until("begun")
+                    // Its code ignores the end of the grace period, so the executor's last act gives it back: slowly, and
+                    // that is many heartbeats of its peer.
+                    try await database.query(
+                        """
+                        CREATE FUNCTION {s}.dawdle() RETURNS trigger LANGUAGE plpgsql AS
+                          'BEGIN PERFORM pg_sleep(3); RETURN NEW; END'
+                        """
+                    )
+                    try await database.query(
+                        """
+                        CREATE TRIGGER dawdle BEFORE UPDATE ON {s}.workflow_status FOR EACH ROW
+                          WHEN (OLD.status = 'PENDING' AND NEW.status = 'ENQUEUED') EXECUTE FUNCTION {s}.dawdle()
+                        """
+                    )
+                    try await database.until(
+                        "SELECT count(*) FROM {h}.executors WHERE session_server_epoch IS NOT NULL",
+                        is: 2
+                    )
+                }
+                let state = try await database.query(
+                    "SELECT state FROM {h}.executors WHERE executor_id = 'first'"
+                ).first?.string(0)
+                #expect(state == "stopped")
+                #expect(try await second.client.takeovers(of: "w").isEmpty)
+            }
+        }
+    }
+
     @Test("by cancelling run() skips the grace period and leaves in good order")
     func cancelled() async throws {
         let diary = Diary()

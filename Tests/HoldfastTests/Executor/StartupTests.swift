@@ -106,7 +106,15 @@ struct StartupTests {
                 let owned = await #expect(throws: HoldfastError.self) { try await queue.run() }
                 #expect(owned?.code == .invalidConfiguration)
                 #expect(owned?.message.contains("queue 'q' belongs to application 'first'") == true)
+                // Whoever waits for it to be ready hears why it is not.
+                let ready = await #expect(throws: HoldfastError.self) { try await queue.waitUntilReady() }
+                #expect(ready?.code == .notRunning)
+                #expect(ready?.message.contains("queue 'q' belongs to application 'first'") == true)
             }
+            // A version that cannot start must not become the latest, or work without a version would wait for it.
+            #expect(
+                try await database.count("SELECT count(*) FROM {s}.application_versions WHERE version_name = 'v2'") == 0
+            )
             let owner = try await database.count("SELECT count(*) FROM {s}.queues WHERE application_name = 'first'")
             #expect(owner == 1)
         }

@@ -57,7 +57,9 @@ struct KilledExecutorTests {
                         #expect(folder.count("effect w 3") == 1)
                         let takeovers = try await client.takeovers(of: "w")
                         #expect(takeovers.map(\.from) == [owner])
-                        #expect(takeovers.map(\.reason) == ["session_lost"])
+                        // Behind a pooler there is no session to watch, unless there is a way past it.
+                        let hasSession = !database.configuration.isPooled || database.configuration.directURL != nil
+                        #expect(takeovers.map(\.reason) == [hasSession ? "session_lost" : "lease_expired"])
                         #expect(try await client.workflow("w").recoveryAttempts == 2)
                     }
                 }
@@ -87,7 +89,7 @@ struct KilledExecutorTests {
                             #expect(result == 1500)
                             #expect(folder.count("effect w 1") == 1)
                             #expect(folder.count("effect w 2") == 1)
-                            #expect(folder.lines().last == "effect w 2 two")
+                            #expect(folder.lines().last?.hasPrefix("effect w 2 two ") == true)
                         }
                     }
                 }

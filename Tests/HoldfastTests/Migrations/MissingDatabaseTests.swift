@@ -2,11 +2,13 @@
 // Copyright the Holdfast project authors
 
 import HoldfastPostgres
+import TestSupport
 import Testing
 
 @testable import Holdfast
 
-@Suite(.timeLimit(.minutes(5))) struct MissingDatabaseTests {
+@Suite(.timeLimit(.minutes(5)), .direct(because: "PgBouncer hides why a server refuses a login"))
+struct MissingDatabaseTests {
     private func migrator(_ configuration: PostgresConfiguration) -> Migrator {
         var migrator = Migrator(configuration: configuration, names: .standard, logger: ScratchDatabase.silentLogger)
         migrator.timing.retryInterval = .milliseconds(10)

@@ -6,6 +6,7 @@ import Holdfast
 import HoldfastPostgres
 import HoldfastTestKit
 import Logging
+import TestSupport
 import Testing
 
 /// Two fresh schemas on the test server, removed at the end.
@@ -14,12 +15,17 @@ struct TestDatabase: Sendable {
     /// A connection of the test's own, to look at the rows and to make trouble.
     let pool: PostgresPool
 
-    static let url: String = {
-        guard let url = ProcessInfo.processInfo.environment["HOLDFAST_TEST_DATABASE_URL"] else {
-            fatalError("HOLDFAST_TEST_DATABASE_URL is not set; run the tests through ops/test")
+    /// A connection of a test's own.
+    ///
+    /// - Parameter url: The server. Default: the one that all tests share, through a pooler if there is one.
+    static func connection(to url: String? = nil) -> PostgresConfiguration {
+        var configuration = PostgresConfiguration(url ?? TestSupport.TestServer.url, applicationName: "test")
+        if url == nil, TestSupport.TestServer.isPooled {
+            configuration.preparesStatements = false
+            configuration.serverSilenceLimit = nil
         }
-        return url
-    }()
+        return configuration
+    }
 
     static let logger: Logger = {
         var logger = Logger(label: "test")
@@ -31,23 +37,24 @@ struct TestDatabase: Sendable {
     /// Runs a test on schemas of its own, without a row in them.
     ///
     /// - Parameters:
-    ///   - url: The server. Default: the one that all tests share.
+    ///   - url: The server. Default: the one that all tests share, through a pooler if there is one.
     ///   - fresh: Whether there must be no tables either. Default: an earlier test may have left them.
     static func with<R>(
-        url: String = url,
+        url: String? = nil,
         fresh: Bool = false,
         _ body: (TestDatabase) async throws -> R
     ) async throws -> R {
-        guard !fresh, url == self.url else { return try await self.withFresh(url, body) }
-        return try await HoldfastTestKit.TestDatabase.with(.url(url)) { database in
-            try await self.withPool(database.configuration, body)
+        guard !fresh, url == nil else { return try await self.withFresh(url, body) }
+        let server = TestSupport.TestServer.directURL ?? TestSupport.TestServer.url
+        return try await HoldfastTestKit.TestDatabase.with(.url(server)) { database in
+            let schemas = database.configuration
+            return try await self.withPool(nil, schema: schemas.schema, ownSchema: schemas.ownSchema, body)
         }
     }
 
-    private static func withFresh<R>(_ url: String, _ body: (TestDatabase) async throws -> R) async throws -> R {
+    private static func withFresh<R>(_ url: String?, _ body: (TestDatabase) async throws -> R) async throws -> R {
         let suffix = UUID().uuidString.prefix(8).lowercased()
-        let configuration = DatabaseConfiguration(url: url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)")
-        return try await self.withPool(configuration) { database in
+        return try await self.withPool(url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)") { database in
             let result: Result<R, any Error>
             do { result = .success(try await body(database)) } catch { result = .failure(error) }
             do { try await database.query("DROP SCHEMA IF EXISTS {s}, {h} CASCADE") } catch {
@@ -58,19 +65,25 @@ struct TestDatabase: Sendable {
     }
 
     private static func withPool<R>(
-        _ configuration: DatabaseConfiguration,
+        _ url: String?,
+        schema: String,
+        ownSchema: String,
         _ body: (TestDatabase) async throws -> R
     ) async throws -> R {
-        let pool = PostgresPool(
-            PostgresConfiguration(configuration.url, applicationName: "test"),
-            size: 2,
-            logger: self.logger
+        let isPooled = url == nil && TestSupport.TestServer.isPooled
+        let database = TestDatabase(
+            configuration: DatabaseConfiguration(
+                url: url ?? TestSupport.TestServer.url,
+                directURL: isPooled ? TestSupport.TestServer.sessionURL : nil,
+                isPooled: isPooled,
+                schema: schema,
+                ownSchema: ownSchema
+            ),
+            pool: PostgresPool(self.connection(to: url), size: 2, logger: self.logger)
         )
         let result: Result<R, any Error>
-        do { result = .success(try await body(TestDatabase(configuration: configuration, pool: pool))) } catch {
-            result = .failure(error)
-        }
-        await pool.close()
+        do { result = .success(try await body(database)) } catch { result = .failure(error) }
+        await database.pool.close()
         return try result.get()
     }
 

@@ -74,6 +74,8 @@ final class WorkerProcess: @unchecked Sendable {
             "selfStopMilliseconds": timing.selfStop, "leaseMilliseconds": timing.lease,
             "graceMilliseconds": timing.grace, "quarantineAfter": timing.quarantineAfter, "concurrency": concurrency,
         ]
+        if database.configuration.isPooled { arguments["isPooled"] = true }
+        if let url = database.configuration.directURL { arguments["directURL"] = url }
         if let queueConcurrency { arguments["queueConcurrency"] = queueConcurrency }
         let json = try JSONSerialization.data(withJSONObject: arguments)
         self.process.executableURL = Self.executable
@@ -94,6 +96,8 @@ final class WorkerProcess: @unchecked Sendable {
     }()
 
     var pid: Int32 { self.process.processIdentifier }
+
+    var isRunning: Bool { self.process.isRunning }
 
     /// Waits until the worker claims and runs work.
     func ready() async throws {

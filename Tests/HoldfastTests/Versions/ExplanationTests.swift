@@ -46,11 +46,19 @@ struct ExplanationTests {
                 try await enqueue("later", delay: .seconds(100))
                 try await enqueue("unknown", "nobody-knows")
                 try await enqueue("unheard", on: "silent")
+                try await enqueue("unlisted", on: "unlisted")
                 try await enqueue("old", version: "v0")
+                try await database.query(
+                    """
+                    INSERT INTO {s}.queues (name, priority_enabled, partition_queue, polling_interval_sec)
+                    VALUES ('silent', TRUE, FALSE, 1)
+                    """
+                )
                 let expected: [(WorkflowID, String, String)] = [
                     ("runs", "running", "'runner'"), ("limited", "queue_limit", "'one'"), ("later", "delayed", "s"),
                     ("unknown", "workflow_not_registered", "'nobody-knows'"),
-                    ("unheard", "nobody_listens", "'silent'"), ("old", "no_executor_of_version", "'v0'"),
+                    ("unheard", "nobody_listens", "'silent'"), ("unlisted", "queue_not_registered", "'unlisted'"),
+                    ("old", "no_executor_of_version", "'v0'"),
                 ]
                 for (id, reason, culprit) in expected {
                     let explanation = try await client.explain(id)

@@ -95,6 +95,32 @@ struct VersionTests {
         }
     }
 
+    @Test("a dry run lists what it cannot read, because a re-pinning moves that too")
+    func foreignFormat() async throws {
+        try await TestDatabase.with { database in
+            let id = try await Self.leaveOpen(database)
+            try await database.query(
+                """
+                INSERT INTO {s}.workflow_status (workflow_uuid, status, name, queue_name, application_name,
+                                                 application_version, serialization)
+                VALUES ('pickled', 'ENQUEUED', 'versioned', 'work', 'test-app', 'v1', 'py_pickle')
+                """
+            )
+            try await withExecutor(database, version: "v2", register: Self.code(["a", "b"], finishes: true)) {
+                executor in
+                let verdicts = try await executor.client.checkRepin(from: "v1", to: "v2")
+                let byID = Dictionary(uniqueKeysWithValues: verdicts.map { ($0.workflowID, $0) })
+                #expect(Set(byID.keys) == [id, "pickled"])
+                #expect(byID[id]?.isCompared == true)
+                #expect(byID[id]?.isCompatible == true)
+                #expect(byID["pickled"]?.isCompared == false)
+                #expect(byID["pickled"]?.isCompatible == false)
+                #expect(byID["pickled"]?.detail?.contains("py_pickle") == true)
+                #expect(try await executor.client.repin(from: "v1", to: "v2") == 2)
+            }
+        }
+    }
+
     @Test("fit a record in which a parallel step is missing that had not ended yet")
     func parallel() async throws {
         let door = Door()

@@ -2,6 +2,7 @@
 // Copyright the Holdfast project authors
 
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("The command line", .timeLimit(.minutes(2))) struct CommandLineTests {
@@ -15,7 +16,7 @@ import Testing
         ["workflow", "why", "x"],
         ["fleet", "drain", "x"], ["version", "list", "--application", "shop"],
         ["version", "latest", "--application", "shop"], ["version", "latest", "v1", "--application", "shop"],
-        ["version", "retire", "v1", "--application", "shop"],
+        ["version", "retire", "v1", "--application", "shop"], ["version", "wait", "v1", "--application", "shop"],
         ["version", "repin", "--from", "v1", "--to", "v2", "--application", "shop"],
         ["version", "repin", "--from", "v1", "--to", "v2", "--dry-run", "--timeout", "5", "--application", "shop"],
     ]
@@ -33,9 +34,9 @@ import Testing
         }
     }
 
-    @Test("a login that is refused")
+    @Test("a login that is refused", .direct(because: "PgBouncer hides why a server refuses a login"))
     func refusedLogin() async throws {
-        let url = ToolDatabase.url.replacing("postgres@", with: "no_such_role:s3cret@")
+        let url = TestServer.url.replacing("postgres@", with: "no_such_role:s3cret@")
         let answer = try await Tool(environment: [:]).run(["workflow", "list", "--database-url", url])
         #expect(answer.status == 4)
         #expect(answer.complaint.contains("no_such_role"))

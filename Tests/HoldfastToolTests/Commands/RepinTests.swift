@@ -63,6 +63,12 @@ import Testing
                 let again = try await database.tool.run(Self.words + ["--json"])
                 #expect(again.status == 0)
                 #expect(try again.decoded(RepinDocument.self) == RepinDocument(from: "v1", to: "v2", moved: 0, left: 0))
+                // What has no version of its own belongs to the latest one, and is not left behind.
+                try await database.query(
+                    "SELECT {s}.enqueue_workflow('versioned', 'nowhere', application_name => 'test-app')"
+                )
+                let back = ["version", "repin", "--from", "v2", "--to", "v1", "--application", "test-app"]
+                #expect(try await database.tool.run(back).status == 0)
                 let nothing = try await database.tool.run(Self.words + ["--dry-run"])
                 #expect(nothing.status == 0)
                 #expect(nothing.output.isEmpty)
@@ -84,11 +90,31 @@ import Testing
                 let answer = try await database.tool.run(Self.words + ["--json"])
                 #expect(answer.status == 6)
                 #expect(
-                    answer.complaint.hasPrefix("holdfast: nothing was re-pinned: 1 workflow stayed with version 'v1'")
+                    answer.complaint
+                        == "holdfast: nothing was re-pinned: 1 workflow stayed with version 'v1', because executors own what is left: "
+                        + "'worker-1' (1); drain or stop those, and repeat the call\n"
                 )
                 #expect(
                     try answer.decoded(RepinDocument.self) == RepinDocument(from: "v1", to: "v2", moved: 0, left: 1)
                 )
+            }
+        }
+    }
+
+    @Test("a dry run names what it cannot read")
+    func foreignFormat() async throws {
+        try await ToolDatabase.with { database in
+            try await database.leaveOpen("one")
+            try await database.query("UPDATE {s}.workflow_status SET serialization = 'py_pickle'")
+            try await database.withExecutor(version: "v2", register: Versioned.code(["a", "b"])) { _ in
+                let answer = try await database.tool.run(Self.words + ["--dry-run"])
+                #expect(answer.status == 6)
+                #expect(answer.complaint == "holdfast: nothing was changed: 1 workflow could not be compared\n")
+                #expect(answer.rows.last?.prefix(3) == ["one", "not", "compared"])
+                let verdicts = try await database.tool.run(Self.words + ["--dry-run", "--json"])
+                    .decoded([ReplayDocument].self)
+                #expect(verdicts.map(\.compared) == [false])
+                #expect(verdicts.map(\.compatible) == [false])
             }
         }
     }

@@ -92,13 +92,44 @@ import Testing
         }
     }
 
+    @Test("wait: until nothing is open; not for the latest")
+    func wait() async throws {
+        try await ToolDatabase.with { database in
+            try await database.leaveOpen("one")
+            try await database.withExecutor(version: "v2") { _ in }
+            let late = try await database.ofApplication("version", "wait", "v1", "--timeout", "0")
+            #expect(late.status == 6)
+            #expect(late.output.isEmpty)
+            #expect(
+                late.complaint
+                    == "holdfast: application 'test-app', version 'v1': 1 workflow is stranded; start an executor of this "
+                    + "version, or re-pin the work\nholdfast: 1 workflow of version 'v1' is still open after 0 ms\n"
+            )
+            async let patient = database.ofApplication("version", "wait", "v1", "--timeout", "60")
+            async let document = database.ofApplication("version", "wait", "v1", "--json")
+            _ = try await database.client.cancel(["one"])
+            let drained = try await patient
+            #expect(drained.status == 0)
+            #expect(drained.rows == [["VERSION", "VERDICT"], ["v1", "safe", "to", "delete"]])
+            let verdict = try await document.decoded(AwaitedVersionDocument.self)
+            #expect([verdict.version, verdict.verdict] == ["v1", "safeToDelete"])
+
+            let latest = try await database.ofApplication("version", "wait", "v2")
+            #expect(latest.status == 6)
+            #expect(latest.complaint.hasPrefix("holdfast: version 'v2' is the latest, so work keeps coming to it; "))
+            #expect(try await database.ofApplication("version", "wait", "v9").status == 3)
+            #expect(try await database.ofApplication("version", "wait", "v1", "--timeout", "-1").status == 64)
+        }
+    }
+
     @Test("retire: only what is not the latest and has neither work nor executors")
     func retire() async throws {
         try await ToolDatabase.with { database in
             try await database.leaveOpen("one")
             try await database.withExecutor(version: "v2") { _ in
                 for (version, reason) in [
-                    ("v1", "1 workflow of it is open"), ("v2", "it is the latest, 1 executor of it is alive"),
+                    ("v1", "1 workflow of it is open; let its executors finish the work, or re-pin it"),
+                    ("v2", "it is the latest, 1 executor of it is alive; make another version the latest first"),
                 ] {
                     let kept = try await database.ofApplication("version", "retire", version)
                     #expect(kept.status == 6)

@@ -90,10 +90,17 @@ struct VersionDocument: Decodable, Sendable {
     var latest: Bool
     @Explicit var registeredAt: Date?
     var liveExecutors: Int
+    var drainingExecutors: Int
     var enqueued: Int
     var pending: Int
     var delayed: Int
+    var unversioned: Int
     @Explicit var oldestOpenAt: Date?
+    var verdict: String
+}
+
+struct AwaitedVersionDocument: Decodable, Sendable {
+    var version: String
     var verdict: String
 }
 
@@ -116,6 +123,7 @@ struct RepinDocument: Decodable, Sendable, Equatable {
 
 struct ReplayDocument: Decodable, Sendable {
     var workflowId: String
+    var compared: Bool
     var compatible: Bool
     @Explicit var step: Int?
     @Explicit var detail: String?

@@ -6,6 +6,7 @@ import Holdfast
 import HoldfastPostgres
 import Logging
 import ServiceLifecycle
+import TestSupport
 import Testing
 
 /// Two schemas of the test's own, with a client and the tool on them; removed at the end.
@@ -15,19 +16,22 @@ struct ToolDatabase: Sendable {
     let tool: Tool
     private let pool: PostgresPool
 
-    static let url: String = {
-        guard let url = ProcessInfo.processInfo.environment["HOLDFAST_TEST_DATABASE_URL"] else {
-            fatalError("HOLDFAST_TEST_DATABASE_URL is not set; run the tests through ops/test")
-        }
-        return url
-    }()
-
     private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     static func with<R>(isMigrated: Bool = true, _ body: (ToolDatabase) async throws -> R) async throws -> R {
         let suffix = UUID().uuidString.prefix(8).lowercased()
-        let configuration = DatabaseConfiguration(url: url, schema: "dbos_\(suffix)", ownSchema: "holdfast_\(suffix)")
-        let pool = PostgresPool(PostgresConfiguration(url, applicationName: "test"), size: 1, logger: logger)
+        let (url, isPooled) = (TestServer.url, TestServer.isPooled)
+        let configuration = DatabaseConfiguration(
+            url: url,
+            directURL: TestServer.sessionURL,
+            isPooled: isPooled,
+            schema: "dbos_\(suffix)",
+            ownSchema: "holdfast_\(suffix)"
+        )
+        var connection = PostgresConfiguration(url, applicationName: "test")
+        connection.preparesStatements = !isPooled
+        connection.serverSilenceLimit = nil
+        let pool = PostgresPool(connection, size: 1, logger: logger)
         let database = ToolDatabase(
             configuration: configuration,
             client: try HoldfastClient(database: configuration, applicationName: "test-app", logger: logger),

@@ -26,6 +26,9 @@ struct WorkCommand: AsyncParsableCommand {
     @Option(name: .customLong("version"), help: "The version of the code. Default: a digest of this executable.")
     var applicationVersion: String?
 
+    @Option(help: "A folder for two files, `alive` and `ready`, at whose age probes look.")
+    var healthFolder: String?
+
     func validate() throws {
         guard self.concurrency >= 1 else { throw ValidationError("--concurrency must be 1 or more") }
     }
@@ -39,8 +42,14 @@ struct WorkCommand: AsyncParsableCommand {
             concurrency: self.concurrency,
             logger: logger
         )
+        // systemd is told if it wants to be; elsewhere that does nothing.
+        let service = SupervisedExecutor(
+            executor,
+            reportingTo: [.systemd] + (self.healthFolder.map { [.folder($0)] } ?? []),
+            logger: logger
+        )
         let group = ServiceGroup(
-            services: [executor],
+            services: [service],
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: logger
         )

@@ -7,12 +7,14 @@ import Logging
 /// Brings Holdfast's own schema to the version this build knows.
 struct HoldfastMigration {
     let connection: PostgresConnection
-    let schema: SchemaName
+    let names: SchemaNames
     let logger: Logger
 
-    init(_ connection: PostgresConnection, _ schema: SchemaName, _ logger: Logger) {
+    private var schema: SchemaName { names.holdfast }
+
+    init(_ connection: PostgresConnection, _ names: SchemaNames, _ logger: Logger) {
         self.connection = connection
-        self.schema = schema
+        self.names = names
         self.logger = logger
     }
 
@@ -47,7 +49,7 @@ struct HoldfastMigration {
 
     private func apply(after version: Int, _ inspection: SchemaInspection) async throws {
         try await connection.executeScript(
-            HoldfastSchema.statements(after: version, in: schema, schemaExists: inspection.schemaExists)
+            HoldfastSchema.statements(after: version, in: names, schemaExists: inspection.schemaExists)
         )
         logger.info(
             "Migrated the schema",

@@ -3,16 +3,28 @@
 
 /// Holdfast's own schema: what the fleet knows about itself. Other SDKs never look into it, so it has its own numbering.
 enum HoldfastSchema {
-    static let knownVersion = 1
+    static let knownVersion = 2
     static let versionTable = "migrations"
     static let relations: Set<String> = Set(layout(at: knownVersion).keys).union([versionTable])
 
-    /// The tables and columns of a version.
+    /// The tables, views and columns of a version.
     static func layout(at version: Int) -> [String: Set<String>] {
-        version < 1 ? [:] : firstLayout.mapValues { Set($0.split(separator: " ").map(String.init)) }
+        additions.prefix(max(0, version)).reduce(into: [:]) { layout, additions in
+            layout.merge(additions.mapValues { Set($0.split(separator: " ").map(String.init)) }) { $0.union($1) }
+        }
     }
 
-    private static let firstLayout: [String: String] = [
+    /// What each version adds, the first one first.
+    private static let additions: [[String: String]] = [membershipLayout, autoscalingLayout]
+
+    private static let autoscalingLayout = [
+        "autoscaling": """
+        application_name application_version is_latest enqueued due delayed pending waiting oldest_open_at live_executors \
+        slots_per_executor demand desired_executors
+        """
+    ]
+
+    private static let membershipLayout: [String: String] = [
         "executors": """
         incarnation executor_id application_name application_version state host pid capacity running workflows queues \
         drain_requested lease_ms started_at renewed_at lease_expires_at lock_key session_server_epoch ended_at ended_by end_reason reclaimed_at
@@ -29,7 +41,8 @@ enum HoldfastSchema {
     /// The statements that lead from a version to ``knownVersion``, to be run in one transaction.
     ///
     /// Each migration adds a row instead of changing one, so the table also tells when a database was migrated.
-    static func statements(after version: Int, in schema: SchemaName, schemaExists: Bool) -> String {
+    static func statements(after version: Int, in names: SchemaNames, schemaExists: Bool) -> String {
+        let schema = names.holdfast
         var parts: [String] = []
         if version == 0 {
             // Even IF NOT EXISTS asks for the privilege to create schemas, which the owner of a prepared one may lack.
@@ -43,15 +56,16 @@ enum HoldfastSchema {
             )
         }
         for number in version + 1..<knownVersion + 1 {
-            parts.append(migration(number, in: schema))
+            parts.append(migration(number, in: names))
             parts.append("INSERT INTO \(schema).\(versionTable) (version) VALUES (\(number));")
         }
         return parts.joined(separator: "\n")
     }
 
-    private static func migration(_ number: Int, in schema: SchemaName) -> String {
+    private static func migration(_ number: Int, in names: SchemaNames) -> String {
         switch number {
-        case 1: membership(in: schema)
+        case 1: membership(in: names.holdfast)
+        case 2: autoscaling(in: names)
         default: preconditionFailure("there is no migration \(number)")
         }
     }

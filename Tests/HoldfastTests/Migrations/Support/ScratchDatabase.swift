@@ -4,27 +4,30 @@
 import Foundation
 import HoldfastPostgres
 import Logging
+import TestSupport
 import Testing
 
 @testable import Holdfast
 
 /// A database of one test's own. Migrations concern whole databases, so a schema would not do.
 struct ScratchDatabase {
-    static let variable = "HOLDFAST_TEST_DATABASE_URL"
-
-    struct Missing: Error, CustomStringConvertible {
-        var description: String { "\(variable) must name a superuser's database on a private Postgres server" }
-    }
-
     let name: String
+    /// For the migrator; through a pooler, if there is one.
     let configuration: PostgresConfiguration
+    /// Always direct: the tests lock, set and prepare.
     let connection: PostgresConnection
 
     static let silentLogger = Logger(label: "holdfast.tests") { _ in SwiftLogNoOpLogHandler() }
 
-    static func serverConfiguration() throws -> PostgresConfiguration {
-        guard let url = ProcessInfo.processInfo.environment[variable] else { throw Missing() }
-        return PostgresConfiguration(url, applicationName: "holdfast-tests")
+    static func serverConfiguration() -> PostgresConfiguration {
+        var configuration = PostgresConfiguration(TestServer.url, applicationName: "holdfast-tests")
+        if TestServer.isPooled { configuration.serverSilenceLimit = nil }
+        return configuration
+    }
+
+    /// Past the pooler.
+    static func directConfiguration() -> PostgresConfiguration {
+        PostgresConfiguration(TestServer.directURL ?? TestServer.url, applicationName: "holdfast-tests")
     }
 
     static func uniqueName(_ prefix: String) -> String { "\(prefix)_\(UInt64.random(in: .min ... .max))" }
@@ -33,14 +36,15 @@ struct ScratchDatabase {
     static func with(fixture: String? = nil, _ body: (ScratchDatabase) async throws -> Void) async throws {
         try await withName { name in
             try await onServer { _ = try await $0.execute(PostgresQuery("CREATE DATABASE \(name)")) }
-            let configuration = try serverConfiguration().connecting(toDatabase: name)
+            let direct = try directConfiguration().connecting(toDatabase: name)
             if let fixture {
                 // pg_dump empties the session's search path; a session of its own keeps that from the test.
-                let loader = try await PostgresConnection.connect(configuration, logger: silentLogger)
+                let loader = try await PostgresConnection.connect(direct, logger: silentLogger)
                 try await loader.executeScript(Fixture.text(fixture))
                 await loader.close()
             }
-            let connection = try await PostgresConnection.connect(configuration, logger: silentLogger)
+            let connection = try await PostgresConnection.connect(direct, logger: silentLogger)
+            let configuration = try serverConfiguration().connecting(toDatabase: name)
             do {
                 try await body(ScratchDatabase(name: name, configuration: configuration, connection: connection))
                 await connection.close()
@@ -75,7 +79,7 @@ struct ScratchDatabase {
     }
 
     static func onServer<Value>(_ body: (PostgresConnection) async throws -> Value) async throws -> Value {
-        let connection = try await PostgresConnection.connect(serverConfiguration(), logger: silentLogger)
+        let connection = try await PostgresConnection.connect(directConfiguration(), logger: silentLogger)
         return try await body(connection)
     }
 
@@ -93,7 +97,8 @@ struct ScratchDatabase {
     }
 
     func connect() async throws -> PostgresConnection {
-        try await PostgresConnection.connect(configuration, logger: Self.silentLogger)
+        let direct = try Self.directConfiguration().connecting(toDatabase: self.name)
+        return try await PostgresConnection.connect(direct, logger: Self.silentLogger)
     }
 
     func migrator(

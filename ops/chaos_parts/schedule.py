@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the Holdfast project authors
+
+"""What is done to a fleet, and when. Pure: it follows from the seed, the length, the number of executors and whether there
+are links to cut."""
+
+import dataclasses
+import random
+
+# The library's defaults, which the fleet runs with.
+SELF_STOP, LEASE = 7.0, 10.0
+
+# Before the first fault, and between the last one and the end.
+WARM_UP, COOL_DOWN = 4.0, 4.0
+
+# On the average there is one roll-out in so many seconds; in any case there is one.
+ROLL_OUT_EVERY = 240.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """One thing that is done. `slot` is the number of an executor's slot from 1, 0 where all or none are meant."""
+
+    at: float
+    kind: str
+    slot: int = 0
+    # How long it lasts, or until a killed process has a successor.
+    seconds: float = 0.0
+    detail: str = ""
+    # Selects among the processes of a slot, of which there are two during a roll-out.
+    pick: float = 0.0
+
+    def __str__(self):
+        words = [f"{self.at:8.2f} s  {self.kind:<12}"]
+        words += [f"slot {self.slot}"] if self.slot else []
+        words += [f"for {self.seconds:.2f} s"] if self.seconds else []
+        words += [self.detail] if self.detail else []
+        return "  ".join(words)
+
+
+# A deal of the deck holds each of these cards as often as it stands here, so that also a short run meets most kinds.
+CARDS = (
+    ["kill"] * 4 + ["kill two", "kill all"]
+    + ["freeze"] * 2 + ["freeze briefly", "freeze past self-stop", "freeze two"]
+    + ["usurp", "terminate", "terminate", "terminate a sleeper", "terminate beside a sleeper"]
+    + ["restart", "crash", "immediate restart", "kill in a restart", "fail over", "kill in a failover"]
+)
+CUT_CARDS = ["cut", "cut", "cut briefly", "cut and kill", "cut the database"]
+
+
+class Dealer:
+    """Lays cards onto the time line, so that at any time one executor at least is left alone, and Postgres suffers one
+    thing at a time."""
+
+    def __init__(self, seed, minutes, executors, has_links):
+        self.chance = random.Random(f"{seed}/schedule")
+        self.end = minutes * 60.0 - COOL_DOWN
+        self.executors = executors
+        self.cards = CARDS + (CUT_CARDS if has_links else [])
+        self.busy_until = [0.0] * (executors + 1)
+        self.database_busy_until = 0.0
+        self.faults = []
+
+    def deal(self):
+        now = WARM_UP
+        while now < self.end:
+            deck = list(self.cards)
+            self.chance.shuffle(deck)
+            for card in deck:
+                now += self.chance.uniform(1.5, 5.5)
+                now = self.lay(now, card)
+                if now >= self.end:
+                    break
+        self.roll_outs()
+        return sorted((each for each in self.faults if each.at < self.end), key=lambda each: (each.at, each.slot))
+
+    # MARK: Within
+
+    def slots(self, now, count):
+        """So many slots that are left alone at `now`, and a moment at which there are as many and one more."""
+        count = min(count, self.executors - 1)
+        while True:
+            free = [each for each in range(1, self.executors + 1) if self.busy_until[each] <= now]
+            if len(free) > count:
+                return now, self.chance.sample(free, count)
+            now = min(until for until in self.busy_until[1:] if until > now)
+
+    def add(self, at, kind, slot=0, seconds=0.0, detail="", rest=4.0):
+        self.faults.append(
+            Fault(round(at, 3), kind, slot, round(seconds, 3), detail, round(self.chance.random(), 6))
+        )
+        if slot:
+            self.busy_until[slot] = max(self.busy_until[slot], at + seconds + rest)
+
+    def on_database(self, now, kind, seconds=0.0, detail="", rest=8.0):
+        now = max(now, self.database_busy_until)
+        self.database_busy_until = now + seconds + rest
+        self.add(now, kind, seconds=seconds, detail=detail)
+        return now
+
+    def beyond_lease(self):
+        return self.chance.uniform(LEASE + 1.5, LEASE + 6.0)
+
+    def lay(self, now, card):
+        """Adds the faults of a card, and returns when the first of them happens."""
+        chance, pause = self.chance, self.chance.uniform(0.0, 3.0)
+        if card in ("kill", "kill two"):
+            now, slots = self.slots(now, 2 if card == "kill two" else 1)
+            for slot in slots:
+                self.add(now, "kill", slot, pause)
+        elif card == "kill all":
+            for slot in range(1, self.executors + 1):
+                self.add(now, "kill", slot, pause)
+        elif card in ("freeze", "freeze two"):
+            now, slots = self.slots(now, 2 if card == "freeze two" else 1)
+            for slot in slots:
+                self.add(now, "freeze", slot, self.beyond_lease())
+        elif card == "freeze briefly":
+            now, (slot,) = self.slots(now, 1)
+            self.add(now, "freeze", slot, chance.uniform(0.3, SELF_STOP - 2))
+        elif card == "freeze past self-stop":
+            now, (slot,) = self.slots(now, 1)
+            self.add(now, "freeze", slot, chance.uniform(SELF_STOP + 0.5, LEASE - 0.5))
+        elif card == "usurp":
+            now, (slot,) = self.slots(now, 1)
+            self.add(now, "usurp", slot, chance.uniform(1.0, LEASE + 4))
+        elif card == "terminate":
+            now, (slot,) = self.slots(now, 1)
+            self.add(now, "terminate", slot)
+        elif card == "terminate a sleeper":
+            now, (slot,) = self.slots(now, 1)
+            seconds = chance.uniform(2.0, LEASE + 4)
+            self.add(now, "freeze", slot, seconds)
+            self.add(now + 1, "terminate", slot, detail="pending", rest=seconds + 4)
+        elif card == "terminate beside a sleeper":
+            now, slots = self.slots(now, 2)
+            self.add(now, "freeze", slots[0], self.beyond_lease())
+            if len(slots) > 1:
+                self.add(now + pause, "terminate", slots[1])
+        elif card in ("cut", "cut briefly"):
+            now, (slot,) = self.slots(now, 1)
+            self.add(now, "cut", slot, self.beyond_lease() if card == "cut" else chance.uniform(0.5, SELF_STOP - 2))
+        elif card == "cut and kill":
+            now, slots = self.slots(now, 2)
+            self.add(now, "cut", slots[0], self.beyond_lease())
+            if len(slots) > 1:
+                self.add(now + pause, "kill", slots[1], 1.0)
+        elif card == "cut the database":
+            now = self.on_database(now, "cut_database", chance.uniform(1.0, LEASE + 2))
+        elif card in ("kill in a restart", "kill in a failover"):
+            now, (slot,) = self.slots(max(now, self.database_busy_until), 1)
+            if card == "kill in a restart":
+                self.on_database(now, "restart", detail="immediate")
+            else:
+                self.on_database(now, "fail_over", detail=chance.choice(["kill", "immediate"]), rest=20.0)
+            self.add(now + chance.uniform(0.0, 1.0), "kill", slot, pause)
+        elif card == "restart":
+            now = self.on_database(now, "restart", detail="fast")
+        elif card == "immediate restart":
+            now = self.on_database(now, "restart", detail="immediate")
+        elif card == "crash":
+            now = self.on_database(now, "crash")
+        elif card == "fail over":
+            now = self.on_database(now, "fail_over", detail=chance.choice(["kill", "immediate", "fast"]), rest=20.0)
+        return now
+
+    def roll_outs(self):
+        """They take their time, and other things happen meanwhile."""
+        span = self.end - WARM_UP
+        count = max(1, round(span / ROLL_OUT_EVERY))
+        styles = ["drain", "repin"]
+        self.chance.shuffle(styles)
+        for number in range(count):
+            at = WARM_UP + span * (number + self.chance.uniform(0.2, 0.6)) / count
+            self.add(at, "roll_out", detail=styles[number % 2])
+
+
+def make_schedule(seed, minutes, executors, has_links):
+    return Dealer(seed, minutes, executors, has_links).deal()
