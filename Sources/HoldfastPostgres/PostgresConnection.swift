@@ -138,6 +138,11 @@ package final class PostgresConnection: Sendable {
         core.close()
     }
 
+    /// Ends the session at once: what runs fails as if the connection was lost.
+    func abandon() {
+        core.abandon()
+    }
+
     /// Waits until the session is over and says why.
     func ended() async -> PostgresError {
         await core.ended()

@@ -18,6 +18,7 @@ import Testing
         case connectFailed
         case cancel(String)
         case timePassed(Duration)
+        case discardIdle
         case close
     }
 
@@ -169,6 +170,21 @@ import Testing
             ]
         ),
         Dialogue(
+            name: "Discarded idle connections are not lent again",
+            limit: 2,
+            lines: [
+                (.acquire("a"), Expected(connects: 1, timer: true)),
+                (.acquire("b"), Expected(connects: 1)),
+                (.connected(1), Expected(granted: ["a": 1])),
+                (.connected(2), Expected(granted: ["b": 2])),
+                (.release(2), Expected()),
+                (.discardIdle, Expected(closed: [2])),
+                (.acquire("c"), Expected(connects: 1)),
+                (.releaseBroken(1), Expected(closed: [1])),
+                (.connected(3), Expected(granted: ["c": 3])),
+            ]
+        ),
+        Dialogue(
             name: "Closing fails those who wait",
             limit: 1,
             lines: [
@@ -218,6 +234,7 @@ import Testing
         case .connectFailed: return machine.connectFailed(PostgresError(.connectionFailed, "refused"))
         case .cancel(let waiter): return machine.cancel(id(waiter))
         case .timePassed(let duration): return machine.timePassed(now: start + duration)
+        case .discardIdle: return machine.discardIdle()
         case .close: return machine.close()
         }
     }

@@ -14,15 +14,20 @@ package struct TemporaryPostgres: Sendable {
     package let folder: String
     package let port: UInt16
     private let binaries: String
+    private let environment: [String: String]
     private let isRoot = getuid() == 0
 
     /// Starts a server, runs `body`, and removes every trace of the server whatever `body` does.
     ///
-    /// - Parameter access: Lines of `pg_hba.conf`, before those that trust everybody.
-    package static func withServer<R>(access: String = "", _ body: (TemporaryPostgres) async throws -> R) async throws
-        -> R
-    {
-        let server = try await started(access: access)
+    /// - Parameters:
+    ///   - access: Lines of `pg_hba.conf`, before those that trust everybody.
+    ///   - environment: Variables for the server's processes.
+    package static func withServer<R>(
+        access: String = "",
+        environment: [String: String] = [:],
+        _ body: (TemporaryPostgres) async throws -> R
+    ) async throws -> R {
+        let server = try await started(access: access, environment: environment)
         do {
             let value = try await body(server)
             try await server.remove()
@@ -34,10 +39,13 @@ package struct TemporaryPostgres: Sendable {
     }
 
     /// Somebody may take the port between its choice and the start; then another one is chosen.
-    private static func started(access: String) async throws -> TemporaryPostgres {
+    private static func started(
+        access: String,
+        environment: [String: String]
+    ) async throws -> TemporaryPostgres {
         var attempt = 1
         while true {
-            let server = try TemporaryPostgres()
+            let server = try TemporaryPostgres(environment: environment)
             do {
                 try await server.initialize(access: access)
                 try await server.start()
@@ -50,8 +58,9 @@ package struct TemporaryPostgres: Sendable {
         }
     }
 
-    private init() throws {
+    private init(environment: [String: String]) throws {
         binaries = try Self.findBinaries()
+        self.environment = environment
         // The port stays free until the server takes it, as far as anybody can tell.
         port = try SilentListener().port
         folder = "/var/tmp/holdfast-test-\(UInt64.random(in: .min ... .max))"
@@ -131,12 +140,9 @@ package struct TemporaryPostgres: Sendable {
     }
 
     private func run(_ binary: String, _ arguments: [String]) async throws {
-        let path = "\(binaries)/\(binary)"
-        if isRoot {
-            try await Command.run("/usr/bin/env", ["runuser", "-u", "postgres", "--", path] + arguments, in: folder)
-        } else {
-            try await Command.run(path, arguments, in: folder)
-        }
+        let user = isRoot ? ["runuser", "-u", "postgres", "--"] : []
+        let words = user + ["/usr/bin/env"] + environment.map { "\($0.key)=\($0.value)" } + ["\(binaries)/\(binary)"]
+        try await Command.run("/usr/bin/env", words + arguments, in: folder)
     }
 
     private static func findBinaries() throws -> String {

@@ -39,9 +39,7 @@ struct Effects: Sendable {
                 try await context.step("step \(number)") { _ in
                     try self.append("effect \(id) \(number)")
                     guard plan.gates.contains(number) else { return }
-                    do {
-                        try await self.waitForFile("open-\(id)-\(number)")
-                    } catch {
+                    do { try await self.waitForFile("open-\(id)-\(number)") } catch {
                         try self.append("cancelled \(id) \(number)")
                         throw error
                     }
@@ -78,6 +76,17 @@ struct Effects: Sendable {
                 }
             }
             return Nothing()
+        }
+        try registry.register(WorkflowReference<Nothing, Nothing>("blocker")) { _, context in
+            try await context.step("block") { _ in
+                try self.append("effect \(context.id) 1")
+                // Neither hears of its cancellation nor gives its thread back.
+                while !FileManager.default.fileExists(atPath: "\(self.folder)/open-\(context.id)-1") { usleep(10_000) }
+            }
+            return Nothing()
+        }
+        try registry.register(WorkflowReference<Nothing, Double>("wall-clock")) { _, context in
+            try await context.step("look") { _ in Date().timeIntervalSince1970 }
         }
         try registry.register(WorkflowReference<Nothing, Nothing>("poison")) { _, context in
             try await context.step("poison") { _ in

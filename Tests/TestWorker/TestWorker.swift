@@ -78,20 +78,30 @@ struct TestWorker {
             queues: [Queue("work", workerConcurrency: arguments.queueConcurrency)] + queues,
             logger: logger
         )
-        let group = ServiceGroup(
-            services: [executor],
-            gracefulShutdownSignals: [.sigterm],
-            logger: logger
-        )
+        let services = ServiceGroup(services: [executor], logger: logger)
+        let signals = await UnixSignalsSequence(trapping: .sigterm)
         do {
-            try await withThrowingTaskGroup(of: Void.self) { tasks in
-                tasks.addTask { try await group.run() }
-                try await executor.waitUntilReady()
-                try FileHandle.standardOutput.write(contentsOf: Data("READY\n".utf8))
-                try await tasks.waitForAll()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await services.run() }
+                group.addTask {
+                    var signals = signals.makeAsyncIterator()
+                    _ = await signals.next()
+                    await services.triggerGracefulShutdown()
+                    // A second one ends the grace period.
+                    _ = await signals.next()
+                }
+                group.addTask {
+                    if (try? await executor.waitUntilReady()) != nil {
+                        try FileHandle.standardOutput.write(contentsOf: Data("READY\n".utf8))
+                    }
+                    // The others end this one.
+                    try await Task.sleep(for: .seconds(Int64(Int32.max)))
+                }
+                defer { group.cancelAll() }
+                try await group.next()
             }
         } catch {
-            logger.critical("the executor failed", metadata: ["error": "\(error)"])
+            logger.critical("\(error)")
             exit(1)
         }
     }

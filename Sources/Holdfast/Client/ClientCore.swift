@@ -22,7 +22,7 @@ final class ClientCore: Sendable {
 
     /// The channel on which queues with new work are announced.
     let channel: String
-    let clock: any WorkflowClock
+    let clock: (any WorkflowClock)?
     let faults: ProcessFaults?
     let logger: Logger
     private let host = Mutex<ExecutionHost?>(nil)
@@ -33,7 +33,7 @@ final class ClientCore: Sendable {
         connectionName: String,
         limits: PayloadLimits,
         retries: Bool,
-        clock: any WorkflowClock = SystemClock(),
+        clock: (any WorkflowClock)? = nil,
         faults: ProcessFaults? = nil,
         logger: Logger
     ) throws(HoldfastError) {
@@ -72,6 +72,9 @@ final class ClientCore: Sendable {
     func attach(_ host: ExecutionHost) { self.host.withLock { $0 = host } }
 
     var attachedHost: ExecutionHost? { self.host.withLock { $0 } }
+
+    /// Ends all connections at once; `close` is still to be called.
+    func closeNow() { self.database.pool.closeNow() }
 
     func close() async {
         await self.notifier.close()

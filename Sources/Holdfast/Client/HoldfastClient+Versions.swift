@@ -21,7 +21,7 @@ extension HoldfastClient {
     public func makeLatest(_ version: String) async throws {
         let application = try self.requireApplication()
         let isKnown = try await self.read("making '\(version)' the latest version") { database throws(PostgresError) in
-            try await database.setLatestVersion(version, applicationName: application, now: epochMillisecondsNow())
+            try await database.setLatestVersion(version, applicationName: application)
         }
         guard isKnown else { throw self.unknown(version, application) }
     }

@@ -54,7 +54,7 @@ public final class HoldfastClient: Sendable {
                 connectionName: "holdfast-client",
                 limits: PayloadLimits(),
                 retries: false,
-                clock: clock ?? SystemClock(),
+                clock: clock,
                 logger: logger
             )
         )

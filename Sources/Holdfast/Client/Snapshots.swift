@@ -69,9 +69,9 @@ public struct StepSnapshot: Sendable, Codable {
     public var error: String?
     /// The child it started or awaited.
     public var childID: WorkflowID?
-    /// When it began, by the executor's clock.
+    /// When it began, by the database's clock as its executor knew it.
     public var startedAt: Date?
-    /// When it ended, by the executor's clock; for a sleep the moment of waking up.
+    /// When it ended, by the same clock; for a sleep the moment of waking up.
     public var completedAt: Date?
     /// The format of its output or error.
     public var serialization: String?
@@ -121,7 +121,8 @@ public struct FleetMember: Sendable, Codable {
     public var leaseRemaining: Duration
     /// Whether a session of its own lets peers see its death at once.
     public var hasLeaseSession: Bool
-    /// Why it ended: `shutdown`, `lease_expired`, `session_lost` or `superseded`.
+    /// Why it ended: `shutdown`, `lease_expired`, `session_lost`, `superseded` (a new process took its slot) or `replaced`
+    /// (one did while this one was alive).
     public var endReason: String?
     /// Who ended it.
     public var endedBy: ExecutorID?
@@ -139,7 +140,7 @@ public struct Takeover: Sendable, Codable {
     public var applicationVersion: String?
     /// Why the former owner was taken for gone.
     public var reason: String
-    /// How many executors had died under it since its last checkpoint.
+    /// How many executors had died under it since its last checkpoint; 0 when it only waited, or its executor lived on.
     public var strikes: Int
     /// What followed: `requeued`, `delayed` or `quarantined`.
     public var decision: String

@@ -20,7 +20,7 @@ extension StartRow {
         priority: Int,
         queue: QueueName?,
         limits: PayloadLimits,
-        clock: any WorkflowClock
+        clock: (any WorkflowClock)?
     ) throws {
         guard !id.isBlank else {
             throw HoldfastError(.invalidArgument, "the workflow's id is blank; leave it out or name it")
@@ -64,7 +64,8 @@ extension StartRow {
             queue: (queue ?? .internal).rawValue,
             timeoutMilliseconds: timeout?.inMilliseconds,
             priority: Int32(clamping: priority),
-            delayUntil: delay.map { clock.end(ofDelay: $0) }
+            delayMilliseconds: delay?.inMilliseconds,
+            delayUntil: delay.flatMap { clock?.end(ofDelay: $0) }
         )
     }
 

@@ -47,7 +47,7 @@ extension HoldfastExecutor {
         /// Whether the schema is known to be current, so that not even a look is needed: a test has just made it.
         package var trustsSchema = false
         /// The time workflows live in; tests set another.
-        package var clock: any WorkflowClock = SystemClock()
+        package var clock: (any WorkflowClock)?
         /// By what a test kills and stops the executor.
         package var faults: ProcessFaults? {
             didSet { self.database.wires = self.faults?.wires }
@@ -65,10 +65,15 @@ extension HoldfastExecutor {
             try self.require(self.maxConcurrentWorkflows >= 1, "maxConcurrentWorkflows must be 1 or more")
             try self.require(self.pollInterval >= .milliseconds(10), "pollInterval must be 10 ms or more")
             try self.require(self.heartbeat >= .milliseconds(50), "heartbeat must be 50 ms or more")
-            try self.require(self.heartbeat < self.selfStop, "heartbeat must be less than selfStop")
+            try self.require(
+                self.heartbeat < self.selfStop,
+                "heartbeat must be less than selfStop, or every renewal would come too late: they are \(self.heartbeat) and "
+                    + "\(self.selfStop); shorten heartbeat or lengthen selfStop"
+            )
             try self.require(
                 self.selfStop < self.lease,
-                "selfStop must be less than lease, or a peer could take over before this executor has stopped"
+                "selfStop must be less than lease, or a peer could take over before this executor has stopped: they are "
+                    + "\(self.selfStop) and \(self.lease); shorten selfStop or lengthen lease"
             )
             try self.require(self.shutdownGracePeriod >= .zero, "shutdownGracePeriod must not be negative")
             for (name, duration) in [

@@ -26,8 +26,10 @@ public struct HoldfastError: Error, Sendable, CustomStringConvertible {
         public static let duplicateRegistration = Code("DuplicateRegistration")
         /// `run()` was called twice.
         public static let alreadyRunning = Code("AlreadyRunning")
-        /// The executor is shutting down, or its slot belongs to a newer process.
+        /// The executor is shutting down.
         public static let notRunning = Code("NotRunning")
+        /// A process that began later runs in the executor's slot: both were given the same `executorID`.
+        public static let slotTaken = Code("SlotTaken")
         /// The workflow's name is not registered with this executor.
         public static let workflowNotRegistered = Code("WorkflowNotRegistered", 4)
         /// No workflow has this id.

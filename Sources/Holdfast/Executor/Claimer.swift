@@ -129,7 +129,7 @@ final class Claimer: Sendable {
                     workflowNames: self.host.registry.names
                 ),
                 token: token,
-                now: self.host.clock.now
+                now: self.host.clock.statementTime
             )
         } catch {
             self.state.withLock { state in

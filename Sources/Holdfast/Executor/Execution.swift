@@ -6,12 +6,6 @@ import HoldfastPostgres
 import Logging
 import Synchronization
 
-#if canImport(FoundationEssentials)
-import FoundationEssentials
-#else
-import Foundation
-#endif
-
 /// One attempt to run one workflow in this process, and everything its context may ask of the process.
 final class Execution: Sendable {
     let workflowID: WorkflowID
@@ -58,6 +52,9 @@ final class Execution: Sendable {
         logger[metadataKey: "workflow.name"] = "\(name)"
         self.logger = logger
     }
+
+    /// Now by the database's clock, in milliseconds since 1970.
+    var now: Int64 { self.host.databaseClock.now }
 
     var owner: Owner { Owner(workflowID: self.workflowID.rawValue, token: self.token) }
 
@@ -198,6 +195,3 @@ extension InterruptionReason {
         }
     }
 }
-
-/// Now by this executor's clock, in milliseconds since 1970.
-func epochMillisecondsNow() -> Int64 { Date().epochMilliseconds }

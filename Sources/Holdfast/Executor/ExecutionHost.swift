@@ -16,6 +16,8 @@ final class ExecutionHost: Sendable {
     let running: RunningWorkflows
     let identity: ExecutorIdentity
     let limits: PayloadLimits
+    /// What is recorded as a moment is on this clock.
+    let databaseClock = DatabaseClock()
     let metrics: ExecutorMetrics
     let clock: any WorkflowClock
     let faults: ProcessFaults?
@@ -37,7 +39,7 @@ final class ExecutionHost: Sendable {
         self.outcomes = core.outcomes
         self.notifier = core.notifier
         self.limits = core.limits
-        self.clock = core.clock
+        self.clock = core.clock ?? self.databaseClock
         self.faults = core.faults
         self.logger = core.logger
         self.registry = registry

@@ -12,7 +12,7 @@ extension HoldfastExecutor {
     /// 1. The system database is created, upgraded or checked, and the queues are registered.
     /// 2. The process joins the fleet and registers its version; from now on it claims, runs and watches.
     /// 3. On a graceful shutdown it claims nothing more, running steps reach their checkpoint within the grace period, and
-    ///    every workflow that is not finished goes back to its queue. A cancelled task skips the grace period.
+    ///    every workflow that is not finished goes back to its queue. Cancelling the task ends the grace period, or skips it.
     ///
     /// While the database cannot be reached it keeps trying and says why in the log.
     ///
@@ -27,12 +27,26 @@ extension HoldfastExecutor {
             try await self.prepare()
         } catch {
             // A task of its own, because this one may be cancelled; it is awaited right here.
-            await Task { await self.leave() }.value
+            await Task {
+                _ = await self.leave()
+                await self.core.close()
+            }.value
             // Told to stop before it could begin: that is no failure.
             if error is CancellationError, Task.isShuttingDownGracefully, !Task.isCancelled { return }
             self.life.end(error)
             throw error
         }
+        var holder: SlotHolder?
+        var limit: Task<Void, any Error>?
+        // A server that does not answer must not keep it for ever. Cancelled when this function returns.
+        func end(within duration: Duration) {
+            limit?.cancel()
+            limit = Task {
+                try await Task.sleep(for: duration)
+                self.core.closeNow()
+            }
+        }
+        defer { limit?.cancel() }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.membership.run() }
             group.addTask { await self.reclaimer.run() }
@@ -49,20 +63,22 @@ extension HoldfastExecutor {
                 // Still a member, with its lease session: else peers would take a slow end for a death. A task of its own,
                 // because this one may be cancelled; it is awaited right here.
                 self.membership.beginLeave()
-                await Task { await self.leave() }.value
+                end(within: self.configuration.selfStop)
+                holder = await Task { await self.leave() }.value
             }
             group.cancelAll()
+            end(within: Self.lastWait)
         }
         await Task { await self.core.close() }.value
         guard !self.life.isKilled else { return }
         self.logger.info("stopped")
-        if self.life.isReplaced {
-            throw HoldfastError(
-                .notRunning,
-                "slot '\(self.host.identity.executorID)' was taken by a newer process; give each live executor its own "
-                    + "executorID"
-            )
-        }
+        guard self.life.isReplaced else { return }
+        let process = holder.map { " (process \($0.pid) on host '\($0.host)')" } ?? ""
+        throw HoldfastError(
+            .slotTaken,
+            "a process that began later runs in slot '\(self.host.identity.executorID)'\(process), so this one has stopped; "
+                + "give each live executor an executorID of its own"
+        )
     }
 
     /// Waits until the executor claims and runs work.
@@ -183,11 +199,20 @@ extension HoldfastExecutor {
         self.claimer.stop()
         self.membership.beginDrain()
         self.host.running.beginDrain(.shutdown)
-        await self.untilIdle(within: grace)
+        // Its own task, because this one may be cancelled already; it is awaited right here and ends in time by itself.
+        let wait = Task { await self.untilIdle(within: grace) }
+        await withTaskCancellationHandler {
+            await wait.value
+        } onCancel: {
+            wait.cancel()
+        }
         self.host.running.closeAll(.shutdown)
         // Code that does not react to cancellation is left behind; its workflow is handed back, its writes are refused.
-        await self.untilIdle(within: .seconds(1))
+        await Task { await self.untilIdle(within: Self.lastWait) }.value
     }
+
+    /// How long a shutdown waits for what was told to end.
+    private static let lastWait: Duration = .seconds(1)
 
     /// Hands everything over as a shutdown does, but stays, so that an operator sees it idle and may stop it.
     private func drainOnRequest() async {
@@ -200,26 +225,30 @@ extension HoldfastExecutor {
     }
 
     private func untilIdle(within limit: Duration) async {
-        // Its own task, because this one may be cancelled already; it is awaited right here and ends in time by itself.
-        await Task {
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { await self.host.running.untilIdle() }
-                group.addTask { try? await Task.sleep(for: limit) }
-                await group.next()
-                group.cancelAll()
-            }
-        }.value
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.host.running.untilIdle() }
+            group.addTask { try? await Task.sleep(for: limit) }
+            await group.next()
+            group.cancelAll()
+        }
     }
 
-    private func leave() async {
+    /// - Returns: Who runs in the slot, if this process was replaced.
+    private func leave() async -> SlotHolder? {
+        var holder: SlotHolder?
         do throws(PostgresError) {
-            if let member = self.membership.member {
-                let queues = try await self.host.database.handBackAll(member)
-                self.host.notifier.notify(queues)
-                try await self.host.database.leave(member.incarnation, executorID: member.executorID)
+            if self.life.isReplaced {
+                let identity = self.host.identity
+                holder = try await self.host.database.holders(
+                    of: identity.executorID.rawValue,
+                    applicationName: identity.applicationName
+                ).first
+            } else if let member = self.membership.member {
+                self.host.notifier.notify(try await self.host.database.leave(member))
             }
         } catch {
             self.logger.warning("left without saying so; peers will notice", metadata: ["error": "\(error)"])
         }
+        return holder
     }
 }

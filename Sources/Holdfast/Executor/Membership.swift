@@ -32,18 +32,18 @@ final class Membership: Sendable {
     private struct State {
         var machine: LivenessMachine
         var member: Member?
+        /// What this process has called itself since it joined last, joined or not: an answer may have been lost.
+        var incarnations: [Incarnation] = []
+        var hasJoined = false
         var holdsSession = false
         var isDraining = false
         /// It is about to end its membership itself: it renews its lease until then, and joins no more.
         var isLeaving = false
-        /// What this process has joined as; also what it may have joined as, because an answer can be lost.
-        var lives: [String] = []
-        var hasJoined = false
         var renewedAt: ContinuousClock.Instant?
     }
 
-    /// So many of its own lives a process remembers.
-    private static let rememberedLives = 100
+    /// More joins than that in one outage whose answers were lost are not to be expected.
+    private static let rememberedIncarnations = 1000
 
     private let configuration: HoldfastExecutor.Configuration
     private let database: SystemDatabase
@@ -87,7 +87,7 @@ final class Membership: Sendable {
 
     /// Whether this process may own work, and when the last successful renewal was sent.
     var standing: (holdsLease: Bool, renewedAt: ContinuousClock.Instant?) {
-        self.state.withLock { ($0.machine.isMember, $0.renewedAt) }
+        self.state.withLock { ($0.machine.holdsLease(now: .now), $0.renewedAt) }
     }
 
     /// What this executor may call a death at this moment.
@@ -108,6 +108,12 @@ final class Membership: Sendable {
 
     /// Looks at the peers again at once, because some of them were just found dead.
     func lookAgain() { self.wake.wake() }
+
+    /// Gives up all connections: what was sent before is of no use any more, or gets no answer.
+    func abandonConnections() {
+        self.database.pool.abandonConnections()
+        self.session?.abandonConnection()
+    }
 
     /// Runs until cancelled or replaced. The caller must have joined once.
     func run() async {
@@ -140,18 +146,27 @@ final class Membership: Sendable {
             queues: self.configuration.queueSelection.listed,
             leaseMilliseconds: self.configuration.lease.inMilliseconds
         )
-        let own = self.state.withLock { state in
-            state.lives = state.lives.suffix(Self.rememberedLives - 1) + [incarnation.text]
-            return state.hasJoined ? state.lives : nil
+        let (former, isFirst) = self.state.withLock { state in
+            defer { state.incarnations = state.incarnations.suffix(Self.rememberedIncarnations) + [incarnation] }
+            return (state.incarnations, !state.hasJoined)
         }
+        // A server that has fallen silent would be waited for without end. Cancelled when the answer is there.
+        let limit = Task {
+            try await Task.sleep(for: self.configuration.selfStop)
+            self.abandonConnections()
+        }
+        defer { limit.cancel() }
         let sentAt = ContinuousClock.now
-        guard let (serverEpoch, superseded) = try await self.database.join(member, own: own) else {
+        let report = try await self.database.join(member, former: former, isFirst: isFirst)
+        self.host.databaseClock.answered(report.serverTime, sentAt: sentAt, receivedAt: .now)
+        guard report.hasJoined else {
             let action = self.state.withLock { $0.machine.refused() }
-            return self.perform(action, because: "its slot belongs to another process")
+            return self.perform(action, because: "its slot belongs to a process that began later")
         }
         let isInTime = self.state.withLock { state in
+            state.machine.joined(sentAt: sentAt, serverEpoch: report.serverEpoch)
             state.hasJoined = true
-            state.machine.joined(sentAt: sentAt, serverEpoch: serverEpoch)
+            state.incarnations = [incarnation]
             state.member = member
             state.renewedAt = sentAt
             state.holdsSession = false
@@ -164,14 +179,20 @@ final class Membership: Sendable {
         guard isInTime else { return }
         if self.state.withLock({ $0.isLeaving }) {
             // The shutdown found no member that could leave.
-            return try await self.database.leave(incarnation, executorID: member.executorID)
+            return self.host.notifier.notify(try await self.database.leave(member))
         }
         self.host.open(incarnation)
         self.clockWake.wake()
         self.logger.info(
             "joined the fleet",
-            metadata: ["incarnation": "\(incarnation)", "superseded": "\(superseded)"]
+            metadata: ["incarnation": "\(incarnation)", "superseded": "\(report.others.count)"]
         )
+        for other in report.others where other.isAlive {
+            self.logger.warning(
+                "another live process ran in this slot and stops now; give each executor an executorID of its own",
+                metadata: ["host": "\(other.host)", "pid": "\(other.pid)"]
+            )
+        }
         self.events.onJoined()
     }
 
@@ -237,10 +258,15 @@ final class Membership: Sendable {
     private func handle(_ report: RenewalReport, sentAt: ContinuousClock.Instant) {
         guard !self.state.withLock({ $0.isLeaving }) else { return }
         let now = ContinuousClock.now
+        let jump = self.host.databaseClock.answered(report.serverTime, sentAt: sentAt, receivedAt: now)
+        if abs(jump.inSeconds) > self.configuration.heartbeat.inSeconds {
+            self.logger.warning("the database's clock was set", metadata: ["by": "\(jump)"])
+        }
         let (action, mayJudgeLeases, mayJudgeSessions) = self.state.withLock { state in
             let action = state.machine.answered(report.answer, sentAt: sentAt, now: now)
             self.host.renewed(selfStopAt: state.machine.selfStopAt)
             if case .renewed = report.answer { state.renewedAt = sentAt }
+            state.machine.databaseClockWasSet(by: jump, sentAt: sentAt)
             return (action, state.machine.mayJudgeLeases(now: now), state.machine.mayJudgeSessions(now: now))
         }
         self.perform(action, because: "the database says that this incarnation is over")
@@ -268,6 +294,8 @@ final class Membership: Sendable {
                 return (action, state.machine.selfStopAt)
             }
             self.perform(action, because: "its lease could not be renewed for \(self.configuration.selfStop)")
+            // What was sent before is of no use any more, and where it got no answer nothing else will.
+            if action == .fence { self.abandonConnections() }
             let wakeAt = next ?? now.advanced(by: self.configuration.heartbeat)
             await self.clockWake.wait(until: wakeAt)
         }
@@ -282,9 +310,7 @@ final class Membership: Sendable {
             self.host.metrics.fenced()
             self.wake.wake()
         case .stop:
-            self.logger.critical(
-                "a newer process runs in slot '\(self.host.identity.executorID)'; this one stops for good"
-            )
+            self.logger.critical("a newer process runs in this executor's slot; this one stops for good")
             self.host.fence()
             self.events.onReplaced()
         }

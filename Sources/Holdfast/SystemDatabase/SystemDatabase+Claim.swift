@@ -70,8 +70,9 @@ extension SystemDatabase {
                  workflow_deadline_epoch_ms = CASE
                    WHEN w.workflow_timeout_ms IS NULL OR w.workflow_deadline_epoch_ms IS NOT NULL
                      THEN w.workflow_deadline_epoch_ms
-                   WHEN w.workflow_timeout_ms > 9223372036854775807 - $8::int8 THEN 9223372036854775807
-                   ELSE $8::int8 + w.workflow_timeout_ms END
+                   WHEN w.workflow_timeout_ms > 9223372036854775807 - coalesce($8::int8, \(Self.nowMilliseconds))
+                     THEN 9223372036854775807
+                   ELSE coalesce($8::int8, \(Self.nowMilliseconds)) + w.workflow_timeout_ms END
            WHERE w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM admitted)) AND w.status = 'ENQUEUED'
           RETURNING w.workflow_uuid, w.name, w.queue_name, w.inputs, w.recovery_attempts,
                     w.workflow_deadline_epoch_ms, w.priority, w.created_at
@@ -89,7 +90,7 @@ extension SystemDatabase {
         _ budgets: [ClaimPlanner.Budget],
         scope: ClaimScope,
         token: String,
-        now: Int64
+        now: Int64?
     ) async throws(PostgresError) -> [ClaimedWorkflow] {
         let result = try await self.pool.execute(
             PostgresQuery(

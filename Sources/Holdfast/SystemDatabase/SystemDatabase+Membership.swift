@@ -20,6 +20,25 @@ package struct Member: Sendable {
     package var leaseMilliseconds: Int64
 }
 
+/// A process in an executor's slot.
+package struct SlotHolder: Sendable, Hashable {
+    package var host: String
+    package var pid: Int
+    /// Whether its lease session exists, so that it lives as far as the database can tell.
+    package var isAlive: Bool
+}
+
+/// What a join brought back.
+package struct JoinReport: Sendable {
+    /// The running server's start time, which changes with every restart and failover.
+    package var serverEpoch: String
+    /// The database's clock, in seconds since 1970.
+    package var serverTime: Double
+    package var hasJoined = false
+    /// Other processes that the database knew in the slot: they are superseded, or the reason for not joining.
+    package var others: [SlotHolder] = []
+}
+
 /// What one renewal brought back.
 package struct RenewalReport: Sendable {
     package struct Peer: Sendable, Hashable {
@@ -37,6 +56,8 @@ package struct RenewalReport: Sendable {
     }
 
     package var answer: LivenessMachine.RenewalAnswer
+    /// The database's clock, in seconds since 1970.
+    package var serverTime = 0.0
     /// Whether an operator wants this executor drained.
     package var isDrainRequested = false
     /// Watched peers that look gone.
@@ -46,64 +67,99 @@ package struct RenewalReport: Sendable {
 }
 
 extension SystemDatabase {
-    /// Enters the fleet. An older incarnation in the same slot is over: a process that starts there proves it dead.
+    /// Enters the fleet. An older incarnation in the same slot is over: a process that starts there proves it dead, or at
+    /// least replaces it.
     ///
-    /// A process that joins again may have been given up meanwhile, and its slot given to another. It must not take the slot
-    /// back from its successor, so it names its own lives, and is refused when any other lives in the slot. The lock makes
-    /// the joins of a slot follow each other; it is a statement of its own, so that the next one sees what went before.
+    /// Joins of one slot take turns: of two that began at the same moment the second must see the first.
     ///
-    /// - Parameter own: The lives of a process that joins again; `nil` for the first join of a process.
-    /// - Returns: The running server's start time, which changes with every restart and failover, or `nil` when the slot
-    ///   belongs to another process.
-    func join(
-        _ member: Member,
-        own: [String]?
-    ) async throws(PostgresError) -> (serverEpoch: String, superseded: Int)? {
+    /// - Parameters:
+    ///   - former: The earlier incarnations of this process.
+    ///   - isFirst: Whether this process has just begun. One that joins again does not supersede a process that began later.
+    func join(_ member: Member, former: [Incarnation], isFirst: Bool) async throws(PostgresError) -> JoinReport {
         let results = try await self.pool.pipeline([
             PostgresQuery(
                 "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-                [.text("holdfast join \(member.applicationName) \(member.executorID)")]
+                [.text("\(self.names.holdfast.text)/\(member.applicationName)/\(member.executorID)")]
             ),
-            PostgresQuery(
-                """
-                WITH others AS MATERIALIZED (
-                  SELECT 1 FROM \(self.names.holdfast).executors
-                   WHERE $13 AND application_name = $3 AND executor_id = $2 AND state IN ('active', 'draining')
-                     AND incarnation <> ALL($14::text[])
-                ), superseded AS (
-                  UPDATE \(self.names.holdfast).executors
-                     SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2, end_reason = 'superseded'
-                   WHERE state IN ('active', 'draining') AND NOT EXISTS (SELECT 1 FROM others)
-                     AND incarnation = ANY(ARRAY(
-                     SELECT incarnation FROM \(self.names.holdfast).executors
-                      WHERE application_name = $3 AND executor_id = $2 AND state IN ('active', 'draining')
-                        AND incarnation <> $1
-                      ORDER BY incarnation FOR UPDATE))
-                  RETURNING 1
-                ), joined AS (
-                  INSERT INTO \(self.names.holdfast).executors
-                    (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
-                     lease_ms, renewed_at, lease_expires_at, lock_key, workflows, queues)
-                  SELECT $1, $2, $3, $4, 'active', $5, $6, $7, $8, clock_timestamp(),
+            self.joinQuery(member, former: former, isFirst: isFirst),
+        ])
+        guard let row = results[1].first else { throw PostgresError(.decoding, "a join answered nothing") }
+        var report = JoinReport(serverEpoch: try row.string(0), serverTime: try row.double(1))
+        report.hasJoined = try row.bool(2)
+        for row in results[1] {
+            guard let host = try row.optionalString(3) else { continue }
+            report.others.append(SlotHolder(host: host, pid: try row.int(4), isAlive: try row.bool(5)))
+        }
+        return report
+    }
+
+    private func joinQuery(_ member: Member, former: [Incarnation], isFirst: Bool) -> PostgresQuery {
+        PostgresQuery(
+            """
+            WITH locked AS MATERIALIZED (
+              SELECT incarnation, host, pid, lock_key, session_server_epoch
+                FROM \(self.names.holdfast).executors
+               WHERE application_name = $3 AND executor_id = $2 AND state IN ('active', 'draining')
+                 AND incarnation <> $1
+               ORDER BY incarnation FOR UPDATE
+            ), others AS MATERIALIZED (
+              SELECT incarnation, host, pid, incarnation = ANY($14::text[]) AS is_former,
+                     CASE WHEN session_server_epoch = pg_postmaster_start_time()
+                          THEN NOT pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END AS is_alive
+                FROM locked
+            ), verdict AS MATERIALIZED (
+              SELECT $13 OR NOT EXISTS (SELECT 1 FROM others WHERE NOT is_former) AS may_join
+            ), superseded AS (
+              UPDATE \(self.names.holdfast).executors e
+                 SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2,
+                     end_reason = CASE WHEN o.is_alive AND NOT o.is_former THEN 'replaced' ELSE 'superseded' END
+                FROM others o
+               WHERE e.incarnation = o.incarnation AND (SELECT may_join FROM verdict)
+            ), joined AS (
+              INSERT INTO \(self.names.holdfast).executors
+                (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
+                 lease_ms, renewed_at, lease_expires_at, lock_key, workflows, queues)
+              SELECT $1, $2, $3, $4, 'active', $5, $6, $7, $8, clock_timestamp(),
                      clock_timestamp() + $8::int8 * interval '1 millisecond', $9, $10,
                      CASE WHEN $11 THEN $12::text[] END
-                   WHERE NOT EXISTS (SELECT 1 FROM others)
-                )
-                SELECT extract(epoch FROM pg_postmaster_start_time())::text, (SELECT count(*) FROM superseded),
-                       EXISTS (SELECT 1 FROM others)
-                """,
-                [
-                    .text(member.incarnation.text), .text(member.executorID), .text(member.applicationName),
-                    .text(member.applicationVersion), .text(member.host), .int4(member.pid),
-                    .int4(Int32(clamping: member.capacity)), .int8(member.leaseMilliseconds),
-                    .int8(member.incarnation.lockKey), .textArray(member.workflows), .bool(member.queues != nil),
-                    .textArray(member.queues ?? []), .bool(own != nil), .textArray(own ?? []),
-                ]
-            ),
-        ])
-        guard let row = results.last?.first else { return ("", 0) }
-        return try row.bool(2) ? nil : (try row.string(0), try row.int(1))
+               WHERE (SELECT may_join FROM verdict)
+            )
+            SELECT extract(epoch FROM pg_postmaster_start_time())::text,
+                   extract(epoch FROM clock_timestamp())::float8, v.may_join, o.host, o.pid, o.is_alive
+              FROM verdict v LEFT JOIN others o ON NOT o.is_former
+            """,
+            [
+                .text(member.incarnation.text), .text(member.executorID), .text(member.applicationName),
+                .text(member.applicationVersion), .text(member.host), .int4(member.pid),
+                .int4(Int32(clamping: member.capacity)), .int8(member.leaseMilliseconds),
+                .int8(member.incarnation.lockKey), .textArray(member.workflows), .bool(member.queues != nil),
+                .textArray(member.queues ?? []), .bool(isFirst), .textArray(former.map(\.text)),
+            ]
+        )
     }
+
+    /// Who lives in a slot, the latest first.
+    func holders(of executorID: String, applicationName: String) async throws(PostgresError) -> [SlotHolder] {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                SELECT host, pid FROM \(self.names.holdfast).executors
+                 WHERE application_name = $1 AND executor_id = $2 AND state IN ('active', 'draining')
+                 ORDER BY started_at DESC
+                """,
+                [.text(applicationName), .text(executorID)]
+            )
+        )
+        var holders: [SlotHolder] = []
+        for row in result { holders.append(SlotHolder(host: try row.string(0), pid: try row.int(1), isAlive: true)) }
+        return holders
+    }
+
+    /// A lease that ends too far ahead was renewed before the database's clock was set back, and not since.
+    private static let isLeaseExpired = """
+        (lease_expires_at < clock_timestamp()
+          OR lease_expires_at > clock_timestamp() + 2 * lease_ms * interval '1 millisecond')
+        """
 
     /// Renews the lease and looks at the next peers, in one statement.
     ///
@@ -112,7 +168,9 @@ extension SystemDatabase {
     /// when its lease has expired, or when nobody holds the lock of its lease session any more on the server where it
     /// took it. All time is the database's.
     static func renewSQL(_ names: SchemaNames) -> String {
-        let columns = "incarnation, executor_id, application_version, lease_expires_at, lock_key, session_server_epoch"
+        let columns = """
+            incarnation, executor_id, application_version, lease_expires_at, lease_ms, lock_key, session_server_epoch
+            """
         let alive = "application_name = $2 AND state IN ('active', 'draining')"
         return """
             WITH me AS (
@@ -131,14 +189,14 @@ extension SystemDatabase {
             ), watched AS MATERIALIZED (
               SELECT * FROM (SELECT * FROM ahead UNION ALL SELECT * FROM wrapped) r ORDER BY lap, incarnation LIMIT 3
             ), probed AS MATERIALIZED (
-              SELECT incarnation, executor_id, application_version, lease_expires_at < clock_timestamp() AS expired,
+              SELECT incarnation, executor_id, application_version, \(isLeaseExpired) AS expired,
                      CASE WHEN session_server_epoch = pg_postmaster_start_time()
                           THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END AS gone
                 FROM watched
             )
             SELECT 'self', extract(epoch FROM pg_postmaster_start_time())::text,
-                   (SELECT end_reason FROM \(names.holdfast).executors WHERE incarnation = $1), NULL,
-                   EXISTS (SELECT 1 FROM me), coalesce((SELECT drain_requested FROM me), FALSE)
+                   (SELECT end_reason FROM \(names.holdfast).executors WHERE incarnation = $1),
+                   extract(epoch FROM clock_timestamp())::text, EXISTS (SELECT 1 FROM me), coalesce((SELECT drain_requested FROM me), FALSE)
             UNION ALL
             SELECT 'peer', incarnation, executor_id, application_version, expired, gone
               FROM probed WHERE expired OR gone
@@ -167,9 +225,10 @@ extension SystemDatabase {
             switch try row.string(0) {
             case "self":
                 report.isDrainRequested = try row.bool(5)
+                report.serverTime = try row.double(3)
                 if try row.bool(4) {
                     report.answer = .renewed(serverEpoch: try row.string(1))
-                } else if try row.optionalString(2) == "superseded" {
+                } else if ["superseded", "replaced"].contains(try row.optionalString(2)) {
                     report.answer = .superseded
                 }
             case "peer":
@@ -211,14 +270,13 @@ extension SystemDatabase {
                 """
                 UPDATE \(self.names.holdfast).executors
                    SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2,
-                       end_reason = CASE WHEN lease_expires_at < clock_timestamp() THEN 'lease_expired'
-                                         ELSE 'session_lost' END
+                       end_reason = CASE WHEN \(Self.isLeaseExpired) THEN 'lease_expired' ELSE 'session_lost' END
                  WHERE incarnation = ANY(ARRAY(
                      SELECT incarnation FROM \(self.names.holdfast).executors
                       WHERE incarnation = ANY($1::text[]) AND state IN ('active', 'draining')
                       ORDER BY incarnation FOR UPDATE SKIP LOCKED))
                    AND state IN ('active', 'draining')
-                   AND (($3 AND lease_expires_at < clock_timestamp())
+                   AND (($3 AND \(Self.isLeaseExpired))
                         OR CASE WHEN $4 AND session_server_epoch = pg_postmaster_start_time()
                                 THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END)
                 RETURNING incarnation, executor_id, end_reason, application_version
@@ -240,9 +298,18 @@ extension SystemDatabase {
         return dead
     }
 
-    /// Leaves the fleet. Work that is still ours is left for the peers to reclaim.
-    func leave(_ incarnation: Incarnation, executorID: String) async throws(PostgresError) {
-        _ = try await self.pool.execute(
+    /// Leaves the fleet and gives back whatever the member still owns.
+    ///
+    /// The lock waits for claims that are under way, so that what they claimed is given back, too.
+    ///
+    /// - Returns: The queues that work went back to.
+    func leave(_ member: Member) async throws(PostgresError) -> [String] {
+        let results = try await self.pool.pipeline([
+            PostgresQuery(
+                "SELECT 1 FROM \(self.names.holdfast).executors WHERE incarnation = $1 FOR UPDATE",
+                [.text(member.incarnation.text)]
+            ),
+            self.handBackAllQuery(member),
             PostgresQuery(
                 """
                 UPDATE \(self.names.holdfast).executors e
@@ -250,9 +317,10 @@ extension SystemDatabase {
                        running = 0, reclaimed_at = CASE WHEN NOT \(self.ownsWork("e")) THEN clock_timestamp() END
                  WHERE incarnation = $1 AND state IN ('active', 'draining')
                 """,
-                [.text(incarnation.text), .text(executorID)]
-            )
-        )
+                [.text(member.incarnation.text), .text(member.executorID)]
+            ),
+        ])
+        return try Self.strings(results[1])
     }
 
     /// Forgets members that ended a week ago and own nothing, takeovers of a month ago, and abandoned replay requests.

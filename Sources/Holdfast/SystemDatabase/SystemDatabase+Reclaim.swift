@@ -27,8 +27,8 @@ extension SystemDatabase {
     /// the work of a successor in the same slot has other tokens.
     ///
     /// A workflow under which executors keep dying is suspected of killing them. A *strike* is a takeover since its last
-    /// checkpoint, so a workflow that makes progress has none, and one that only sleeps or awaits a child gets none. The first
-    /// strike costs nothing; from the second on it waits 1 s, 2 s, 4 s … 60 s, times 0.5 to 1.5, which parts it from its
+    /// checkpoint, so a workflow that makes progress has none, and one that only sleeps or awaits a child gets none; nor does
+    /// one whose executor was replaced alive. The first strike costs nothing; from the second on it waits 1 s, 2 s, 4 s … 60 s, times 0.5 to 1.5, which parts it from its
     /// neighbours; after `quarantineAfter` strikes it is given up.
     ///
     /// - Returns: How many workflows came back, by queue; delayed and quarantined ones have no queue here.
@@ -52,7 +52,7 @@ extension SystemDatabase {
                      AND (s.application_name = $5 OR s.application_name IS NULL)
                    ORDER BY s.created_at LIMIT $6 FOR NO KEY UPDATE OF s SKIP LOCKED
                 ), judged AS MATERIALIZED (
-                  SELECT p.*, CASE WHEN EXISTS (
+                  SELECT p.*, CASE WHEN p.reason = 'replaced' OR EXISTS (
                     SELECT 1 FROM (
                       SELECT o.function_name, o.completed_at_epoch_ms, o.child_workflow_id
                         FROM \(self.names.dbos).operation_outputs o WHERE o.workflow_uuid = p.workflow_uuid
@@ -203,25 +203,20 @@ extension SystemDatabase {
         return try row.int(0)
     }
 
-    /// Gives back whatever a member still owns; for the end of a shutdown.
-    func handBackAll(_ member: Member) async throws(PostgresError) -> [String] {
-        let result = try await self.pool.execute(
-            PostgresQuery(
-                """
-                WITH returned AS (
-                  UPDATE \(self.names.dbos).workflow_status w
-                     SET \(Self.handBackAssignments)
-                   WHERE w.status = 'PENDING' AND w.executor_id = $2
-                     AND left(w.owner_xid, \(Incarnation.length)) = $1
-                  RETURNING w.queue_name)
-                SELECT DISTINCT queue_name FROM returned
-                """,
-                [.text(member.incarnation.text), .text(member.executorID)]
-            )
+    /// Gives back whatever a member still owns; the queues that it went back to.
+    func handBackAllQuery(_ member: Member) -> PostgresQuery {
+        PostgresQuery(
+            """
+            WITH returned AS (
+              UPDATE \(self.names.dbos).workflow_status w
+                 SET \(Self.handBackAssignments)
+               WHERE w.status = 'PENDING' AND w.executor_id = $2
+                 AND left(w.owner_xid, \(Incarnation.length)) = $1
+              RETURNING w.queue_name)
+            SELECT DISTINCT queue_name FROM returned
+            """,
+            [.text(member.incarnation.text), .text(member.executorID)]
         )
-        var queues: [String] = []
-        for row in result { queues.append(try row.string(0)) }
-        return queues
     }
 
     private static let handBackAssignments = """

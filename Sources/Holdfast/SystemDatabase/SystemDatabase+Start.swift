@@ -31,6 +31,9 @@ package struct StartRow: Sendable {
     package var deduplicationID: String?
     package var priority: Int32 = 0
     package var partitionKey: String?
+    /// From the moment at which the row is stored.
+    package var delayMilliseconds: Int64?
+    /// Instead of that, where time is in a test's hands.
     package var delayUntil: Int64?
     package var attributes: String?
     package var className: String?
@@ -62,11 +65,11 @@ extension SystemDatabase {
           SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
               $8::text[], $9::text[], $10::int8[], $11::int8[], $12::int8[], $13::text[], $14::int4[], $15::text[],
               $16::int8[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::int4[], $23::int8[],
-              $24::int8[], $25::text[]) WITH ORDINALITY
+              $24::int8[], $25::text[], $28::int8[]) WITH ORDINALITY
             AS r(workflow_uuid, status, name, inputs, creator_xid, owner_xid, queue_name, executor_id,
               application_version, recovery_attempts, timeout_ms, deadline_ms, deduplication_id, priority,
-              partition_key, delay_until, attributes, class_name, config_name, parent_workflow_id, parent_token,
-              parent_function_id, parent_started, parent_completed, application_name, ordinal)
+              partition_key, delay_ms, attributes, class_name, config_name, parent_workflow_id, parent_token,
+              parent_function_id, parent_started, parent_completed, application_name, delay_until, ordinal)
         ), parents AS MATERIALIZED (
           SELECT s.workflow_uuid, s.owner_xid
             FROM unnest($26::text[], $27::text[]) AS f(id, token)
@@ -84,7 +87,10 @@ extension SystemDatabase {
              attributes, is_debounced, application_name)
           SELECT workflow_uuid, status, name, class_name, config_name, executor_id, application_version, queue_name,
              recovery_attempts, timeout_ms, deadline_ms, deduplication_id, priority,
-             'portable_json', partition_key, parent_workflow_id, creator_xid, owner_xid, delay_until,
+             'portable_json', partition_key, parent_workflow_id, creator_xid, owner_xid,
+             coalesce(delay_until, \(Self.nowMilliseconds)
+               + CASE WHEN delay_ms > 9223372036854775807 - \(Self.nowMilliseconds)
+                   THEN 9223372036854775807 - \(Self.nowMilliseconds) ELSE delay_ms END),
              attributes::jsonb, FALSE, application_name
             FROM admitted ORDER BY workflow_uuid
           ON CONFLICT (workflow_uuid) DO UPDATE SET creator_xid = w.creator_xid
@@ -130,7 +136,7 @@ extension SystemDatabase {
                 .textArray(rows.map(\.applicationVersion)), .int8Array(rows.map(\.recoveryAttempts)),
                 .int8Array(rows.map(\.timeoutMilliseconds)), .int8Array(rows.map(\.deadline)),
                 .textArray(rows.map(\.deduplicationID)), .int4Array(rows.map(\.priority)),
-                .textArray(rows.map(\.partitionKey)), .int8Array(rows.map(\.delayUntil)),
+                .textArray(rows.map(\.partitionKey)), .int8Array(rows.map(\.delayMilliseconds)),
                 .textArray(rows.map(\.attributes)), .textArray(rows.map(\.className)),
                 .textArray(rows.map(\.configName)),
                 .textArray(rows.map { $0.parent?.workflowID }),
@@ -138,6 +144,7 @@ extension SystemDatabase {
                 .int8Array(rows.map { $0.parent?.startedAt }), .int8Array(rows.map { $0.parent?.completedAt }),
                 .textArray(rows.map(\.applicationName)),
                 .textArray(parents.map(\.workflowID)), .textArray(parents.map(\.token)),
+                .int8Array(rows.map(\.delayUntil)),
             ]
         )
     }

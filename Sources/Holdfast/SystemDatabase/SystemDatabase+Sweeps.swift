@@ -28,8 +28,11 @@ extension SystemDatabase {
         return Int64(try row.int(0))
     }
 
-    /// Moves delayed work whose time has come into its queues, and cancels work whose deadline has passed.
-    func sweep(lockKey: Int64, applicationName: String, now: Int64) async throws(PostgresError) -> SweepReport {
+    /// Moves delayed work whose time has come into its queues, and cancels work whose deadline has passed; by the database's
+    /// clock, so that a host whose own is wrong neither starts nor cancels anybody's work too early.
+    ///
+    /// - Parameter now: A time to go by instead.
+    func sweep(lockKey: Int64, applicationName: String, now: Int64?) async throws(PostgresError) -> SweepReport {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
@@ -39,8 +42,9 @@ extension SystemDatabase {
                   UPDATE \(self.names.dbos).workflow_status
                      SET status = 'ENQUEUED',
                          deduplication_id = CASE WHEN is_debounced THEN NULL ELSE deduplication_id END
-                   WHERE (SELECT is_open FROM gate) AND status = 'DELAYED' AND delay_until_epoch_ms <= $2
-                     AND (application_name = $3 OR application_name IS NULL)
+                   WHERE (SELECT is_open FROM gate) AND status = 'DELAYED'
+                     AND delay_until_epoch_ms <= coalesce($3::int8, \(Self.nowMilliseconds))
+                     AND (application_name = $2 OR application_name IS NULL)
                   RETURNING queue_name
                 ), expired AS (
                   UPDATE \(self.names.dbos).workflow_status
@@ -50,15 +54,16 @@ extension SystemDatabase {
                    WHERE (SELECT is_open FROM gate) AND workflow_uuid = ANY(ARRAY(
                      SELECT workflow_uuid FROM \(self.names.dbos).workflow_status
                       WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED')
-                        AND workflow_deadline_epoch_ms IS NOT NULL AND workflow_deadline_epoch_ms <= $2
-                        AND (application_name = $3 OR application_name IS NULL)
+                        AND workflow_deadline_epoch_ms IS NOT NULL
+                        AND workflow_deadline_epoch_ms <= coalesce($3::int8, \(Self.nowMilliseconds))
+                        AND (application_name = $2 OR application_name IS NULL)
                       ORDER BY workflow_deadline_epoch_ms LIMIT \(Self.sweepLimit) FOR UPDATE SKIP LOCKED))
                   RETURNING 1
                 )
                 SELECT (SELECT is_open FROM gate), (SELECT count(*) FROM expired),
                        (SELECT string_agg(DISTINCT queue_name, E'\\n') FROM promoted)
                 """,
-                [.int8(lockKey), .int8(now), .text(applicationName)]
+                [.int8(lockKey), .text(applicationName), .int8(now)]
             )
         )
         guard let row = result.first else { return SweepReport(wasLeader: false, expired: 0, promotedQueues: []) }

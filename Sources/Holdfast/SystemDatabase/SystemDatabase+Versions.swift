@@ -128,18 +128,18 @@ extension SystemDatabase {
     }
 
     /// Makes a registered version the latest. Returns `false` when the application has no such version.
-    func setLatestVersion(_ version: String, applicationName: String, now: Int64) async throws(PostgresError) -> Bool {
+    func setLatestVersion(_ version: String, applicationName: String) async throws(PostgresError) -> Bool {
         try await self.pool.execute(
             PostgresQuery(
                 """
                 UPDATE \(self.names.dbos).application_versions v
                    SET application_name = $2,
-                       version_timestamp = greatest($3::int8, 1 + (
+                       version_timestamp = greatest(\(Self.nowMilliseconds), 1 + (
                          SELECT max(version_timestamp) FROM \(self.names.dbos).application_versions
                           WHERE (application_name = $2 OR application_name IS NULL) AND version_name <> $1))
                  WHERE version_name = $1 AND (application_name = $2 OR application_name IS NULL)
                 """,
-                [.text(version), .text(applicationName), .int8(now)]
+                [.text(version), .text(applicationName)]
             )
         ).affectedRows > 0
     }

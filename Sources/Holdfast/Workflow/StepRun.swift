@@ -25,7 +25,7 @@ struct StepRun: Sendable {
             try self.execution.admit()
             faults.stepBegins(self.execution.workflowID, StepID(self.functionID), self.name)
         }
-        let startedAt = epochMillisecondsNow()
+        let startedAt = self.execution.now
         let started = ContinuousClock.now
         var attempt = 0
         var failures: [any Error] = []
@@ -139,7 +139,7 @@ struct StepRun: Sendable {
                 childWorkflowID: nil,
                 serialization: "portable_json",
                 startedAt: startedAt,
-                completedAt: epochMillisecondsNow()
+                completedAt: self.execution.now
             )
         )
     }

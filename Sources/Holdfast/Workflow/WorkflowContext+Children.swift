@@ -66,7 +66,7 @@ extension WorkflowContext {
         }
         let id = options.id ?? WorkflowID("\(self.id)-\(functionID)")
         let host = self.execution.host
-        let now = epochMillisecondsNow()
+        let now = self.execution.now
         var row = try host.row(
             id: id,
             name: child.name,
@@ -82,7 +82,7 @@ extension WorkflowContext {
             token: self.execution.token,
             functionID: functionID,
             startedAt: now,
-            completedAt: epochMillisecondsNow()
+            completedAt: self.execution.now
         )
         let stored: StoredWorkflow?
         do {
@@ -130,7 +130,7 @@ extension WorkflowContext {
             if let error = step.error { throw WorkflowFailure(recorded: error, of: child.id) }
             return try self.replayed(step, as: Output.self)
         case .execute(let functionID):
-            let startedAt = epochMillisecondsNow()
+            let startedAt = self.execution.now
             let settled: SettledWorkflow
             do {
                 let host = self.execution.host

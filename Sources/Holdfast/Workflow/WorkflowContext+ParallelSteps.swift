@@ -143,7 +143,7 @@ extension WorkflowContext {
             }
             return handles[index]
         case .execute(let functionID):
-            let startedAt = epochMillisecondsNow()
+            let startedAt = self.execution.now
             let first = await withTaskGroup(of: Int?.self) { group in
                 for (index, handle) in handles.enumerated() {
                     group.addTask { await handle.ended() ? index : nil }
@@ -179,7 +179,7 @@ extension WorkflowContext {
                 childWorkflowID: child?.rawValue,
                 serialization: output == nil && error == nil ? nil : "portable_json",
                 startedAt: startedAt,
-                completedAt: completedAt ?? epochMillisecondsNow()
+                completedAt: completedAt ?? self.execution.now
             )
         )
     }

@@ -25,7 +25,7 @@ extension WorkflowContext {
         case .isAbsent: return false
         case .record(let functionID):
             try self.endCheckIfChecking()
-            try await self.record(functionID, name: marker, startedAt: epochMillisecondsNow())
+            try await self.record(functionID, name: marker, startedAt: self.execution.now)
             return true
         }
     }

@@ -8,7 +8,8 @@
 /// `selfStop` has passed since it *sent* its last successful renewal has stopped before anyone may take over.
 ///
 /// States:
-/// - *joining*: not a member; nothing may be claimed or written. Can transition to *member* and to *replaced*.
+/// - *joining*: not a member; nothing may be claimed or written. Can transition to *member*, and to *replaced* when the slot
+///   was found to belong to a newer process.
 /// - *member*: claims and writes are allowed. Can transition to *joining* (fenced: too long without a renewal, or
 ///   declared dead by a peer) and to *replaced*.
 /// - *replaced*: a newer process runs in this slot. Final.
@@ -73,10 +74,17 @@ package struct LivenessMachine: Sendable {
         return membership.lastRenewal.advanced(by: self.selfStop)
     }
 
+    /// Whether it is a member and the moment of self-stop has not come, also when nobody has ticked yet: a process that wakes
+    /// from a freeze asks before its clock is looked at.
+    package func holdsLease(now: Instant) -> Bool {
+        guard let end = self.selfStopAt else { return false }
+        return now < end
+    }
+
     /// Whether this executor may call an expired lease a death.
     ///
-    /// Only after a full lease of uninterrupted renewals on the same server: after a restart or failover of Postgres, or
-    /// after this executor was cut off itself, every lease looks expired although nobody died.
+    /// Only after a full lease of uninterrupted renewals on the same server: after a restart or failover of Postgres, after
+    /// its clock was set, or after this executor was cut off itself, every lease looks expired although nobody died.
     package func mayJudgeLeases(now: Instant) -> Bool {
         guard case .member(let membership) = self.state else { return false }
         // A gap need not be over to be one.
@@ -107,11 +115,19 @@ package struct LivenessMachine: Sendable {
         )
     }
 
-    /// The slot belongs to a process that joined since.
+    /// The database let this process not join again, because a newer one runs in its slot.
     package mutating func refused() -> Action {
-        guard !self.isReplaced else { return .none }
+        guard case .joining = self.state else { return .none }
         self.state = .replaced
         return .stop
+    }
+
+    /// The database's clock was set: leases look older or newer than they are, until all have been renewed since.
+    package mutating func databaseClockWasSet(by jump: Duration, sentAt: Instant) {
+        let distance = jump < .zero ? .zero - jump : jump
+        guard distance > self.heartbeat, case .member(var membership) = self.state else { return }
+        membership.trustedSince = max(membership.trustedSince, sentAt)
+        self.state = .member(membership)
     }
 
     /// An answer to what was sent before the join is about an earlier life of this process: joining ended that one, so it

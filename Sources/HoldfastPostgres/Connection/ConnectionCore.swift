@@ -43,6 +43,8 @@ final class ConnectionCore: Sendable {
     typealias NotificationHandler = @Sendable (_ channel: String, _ payload: String) -> Void
 
     private let queue = Mutex(Queue())
+    /// The socket while it belongs to the session: whoever shuts it down from outside must not hit another's.
+    private let socket = Mutex<Int32?>(nil)
     private let pipe: WakePipe
     private let logger: Logger
     private let onNotification: NotificationHandler?
@@ -84,6 +86,15 @@ final class ConnectionCore: Sendable {
 
     func close() {
         if queue.withLock({ $0.close() }) { pipe.wake() }
+    }
+
+    /// Ends the session at once, also in the middle of a query that the server never answers.
+    func abandon() {
+        close()
+        // The thread that waits for the server finds the connection lost.
+        socket.withLock { socket in
+            if let socket { _ = shutdown(socket, Int32(SHUT_RDWR)) }
+        }
     }
 
     /// Waits for the end of the thread and says why it ended.
@@ -164,7 +175,9 @@ extension ConnectionCore {
                 )
             )
         )
+        socket.withLock { $0 = session.socket }
         let loss = serve(session, wires)
+        socket.withLock { $0 = nil }
         if let wire { wires?.remove(wire) }
         // First, so that whoever waits for the end finds the server's side closing.
         session.finish()

@@ -25,7 +25,10 @@ package final class PostgresListener: Sendable {
     private let configuration: PostgresConfiguration
     private let opening: [PostgresQuery]
     private let logger: Logger
+    /// The session that listens.
     private let current = Mutex<PostgresConnection?>(nil)
+    /// The session that is connected, perhaps before it listens.
+    private let connected = Mutex<PostgresConnection?>(nil)
     private let overflow = Mutex(ListenerOverflow())
 
     /// - Parameters:
@@ -74,11 +77,19 @@ package final class PostgresListener: Sendable {
         return try await connection.execute(query)
     }
 
+    /// Gives the present session up: what runs on it fails as if it was lost. For a caller who knows that the server has
+    /// fallen silent; a new one is made.
+    package func abandonConnection() {
+        connected.withLock { $0 }?.abandon()
+    }
+
     /// One session from connect to loss. Throws if it never came to listen.
     private func runSession(onListening: () -> Void) async throws(PostgresError) -> PostgresError {
         let connection = try await PostgresConnection.connect(configuration, logger: logger) { [weak self] in
             self?.emit(.notification(channel: $0, payload: $1))
         }
+        connected.withLock { $0 = connection }
+        defer { connected.withLock { $0 = nil } }
         let outcome = await withTaskCancellationHandler {
             await listen(on: connection, onListening)
         } onCancel: {
@@ -91,7 +102,13 @@ package final class PostgresListener: Sendable {
         on connection: PostgresConnection,
         _ onListening: () -> Void
     ) async -> Result<PostgresError, PostgresError> {
+        // A server that falls silent here would be waited for without end. Cancelled on the next line but one.
+        let limit = Task { [configuration] in
+            try await Task.sleep(for: configuration.connectTimeout)
+            connection.abandon()
+        }
         do throws(PostgresError) {
+            defer { limit.cancel() }
             _ = try await connection.pipeline(opening)
         } catch {
             return .failure(error)

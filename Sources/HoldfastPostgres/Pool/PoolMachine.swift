@@ -138,6 +138,14 @@ struct PoolMachine<Connection, Waiter> {
         return effects
     }
 
+    /// The idle connections are of no use.
+    mutating func discardIdle() -> Effects {
+        var effects = Effects()
+        effects.closes = idle
+        idle = []
+        return effects
+    }
+
     /// No more connections are lent; those that are lent are closed as they come back.
     mutating func close() -> Effects {
         var effects = Effects()

@@ -16,6 +16,8 @@ package final class PostgresPool: Sendable {
     private struct State {
         var machine: Machine
         var lastID: UInt64 = 0
+        /// Connections in use.
+        var lent: [ObjectIdentifier: PostgresConnection] = [:]
         /// Connections being made; a closed pool does not wait for a host that does not answer.
         var attempts: [UInt64: ConnectionCore] = [:]
         var closing: [CheckedContinuation<Void, Never>] = []
@@ -74,11 +76,7 @@ package final class PostgresPool: Sendable {
 
     /// Refuses new work, fails those who wait, waits for the connections in use to come back, and closes them all.
     package func close() async {
-        let (effects, attempts) = state.withLock { state in
-            (state.machine.close(), state.attempts.values)
-        }
-        perform(effects)
-        for core in attempts { core.close() }
+        beginClose()
         await withCheckedContinuation { continuation in
             let isClosed = state.withLock { state in
                 if !state.machine.isClosed { state.closing.append(continuation) }
@@ -88,25 +86,45 @@ package final class PostgresPool: Sendable {
         }
     }
 
+    /// Closes the pool for whoever cannot wait: connections in use end at once, and what runs on them fails.
+    package func closeNow() {
+        beginClose()
+        for connection in state.withLock({ Array($0.lent.values) }) { connection.abandon() }
+    }
+
+    /// Gives up every connection there is, also those in use: what runs on them fails as if they were lost. For a caller who
+    /// knows that the server has fallen silent; new ones are made when they are needed.
+    package func abandonConnections() {
+        var lent: [PostgresConnection] = []
+        change { state in
+            lent = Array(state.lent.values)
+            return state.machine.discardIdle()
+        }
+        for connection in lent { connection.abandon() }
+    }
+
+    private func beginClose() {
+        change { $0.machine.close() }
+        for core in state.withLock({ Array($0.attempts.values) }) { core.close() }
+    }
+
     func acquire() async throws(PostgresError) -> PostgresConnection {
         let id = newID()
         let deadline = ContinuousClock.now + checkoutTimeout
         let result: Result<PostgresConnection, PostgresError> = await withTaskCancellationHandler {
             await withCheckedContinuation { waiter in
-                perform(
-                    state.withLock { state in
-                        var effects = state.machine.acquire(id, waiter, deadline: deadline, isUsable: \.isUsable)
-                        // The handler may have run before there was anybody to remove.
-                        if Task.isCancelled {
-                            let cancellation = state.machine.cancel(id)
-                            effects.failures += cancellation.failures
-                        }
-                        return effects
+                change { state in
+                    var effects = state.machine.acquire(id, waiter, deadline: deadline, isUsable: \.isUsable)
+                    // The handler may have run before there was anybody to remove.
+                    if Task.isCancelled {
+                        let cancellation = state.machine.cancel(id)
+                        effects.failures += cancellation.failures
                     }
-                )
+                    return effects
+                }
             }
         } onCancel: {
-            perform(state.withLock { $0.machine.cancel(id) })
+            change { $0.machine.cancel(id) }
         }
         return try result.get()
     }
@@ -117,7 +135,19 @@ package final class PostgresPool: Sendable {
         if isInTransaction {
             logger.warning("a connection came back to the pool with an open transaction; it is closed")
         }
-        perform(state.withLock { $0.machine.release(connection, isUsable: isUsable && !isInTransaction) })
+        change { state in
+            state.lent[ObjectIdentifier(connection)] = nil
+            return state.machine.release(connection, isUsable: isUsable && !isInTransaction)
+        }
+    }
+
+    private func change(_ transition: (inout State) -> Machine.Effects) {
+        let effects = state.withLock { state in
+            let effects = transition(&state)
+            for (_, connection) in effects.grants { state.lent[ObjectIdentifier(connection)] = connection }
+            return effects
+        }
+        perform(effects)
     }
 
     /// Carries out what the machine decided, outside the lock.
@@ -148,7 +178,7 @@ package final class PostgresPool: Sendable {
         do throws(PostgresError) {
             core = try ConnectionCore(logger: logger, onNotification: nil)
         } catch {
-            perform(state.withLock { $0.machine.connectFailed(error) })
+            change { $0.machine.connectFailed(error) }
             return
         }
         let id = newID()
@@ -158,17 +188,16 @@ package final class PostgresPool: Sendable {
         }
         if !isOpen { core.close() }
         PostgresConnection.open(core, configuration) { [self] result in
-            let effects = state.withLock { state in
+            if case .failure(let error) = result {
+                logger.debug("a pool connection could not be made", metadata: ["error": "\(error)"])
+            }
+            change { state in
                 state.attempts[id] = nil
                 return switch result {
                 case .success(let connection): state.machine.connected(connection)
                 case .failure(let error): state.machine.connectFailed(error)
                 }
             }
-            if case .failure(let error) = result {
-                logger.debug("a pool connection could not be made", metadata: ["error": "\(error)"])
-            }
-            perform(effects)
         }
     }
 
@@ -176,7 +205,7 @@ package final class PostgresPool: Sendable {
         let milliseconds = Int(max(.zero, deadline - .now).pollMilliseconds)
         DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [weak self] in
             guard let self else { return }
-            perform(state.withLock { $0.machine.timePassed(now: .now) })
+            change { $0.machine.timePassed(now: .now) }
         }
     }
 }

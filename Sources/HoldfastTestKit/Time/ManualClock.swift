@@ -169,14 +169,15 @@ public final class ManualClock: Sendable {
         let clock: ManualClock
 
         var now: Int64 { self.clock.milliseconds.now }
+        var statementTime: Int64? { self.now }
 
         /// Moments that the database reckons by its own clock come, too.
-        var due: Int64 { max(self.clock.milliseconds.due, Int64(Date().timeIntervalSince1970 * 1000)) }
+        var due: Int64? { max(self.clock.milliseconds.due, Int64(Date().timeIntervalSince1970 * 1000)) }
 
         /// Soon after the test has advanced it.
         var sweepInterval: Duration { .milliseconds(25) }
 
-        func end(ofDelay delay: Duration) -> Int64 {
+        func end(ofDelay delay: Duration) -> Int64? {
             let (now, due) = self.clock.milliseconds
             return self.clock.mode == .skipping ? due : now.addingClamped(delay.inMilliseconds)
         }

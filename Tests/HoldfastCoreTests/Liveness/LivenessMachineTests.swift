@@ -43,7 +43,7 @@ struct LivenessMachineTests {
         /// Answers to what an earlier life of this process sent before the present one joined.
         case renewedEarlierLife, earlierLifeDeclaredDead, earlierLifeSuperseded
         case tickBefore, tick, tickLong
-        /// It wanted to join, and another process lives in the slot.
+        /// The database did not let it join.
         case refused
     }
 
@@ -68,8 +68,8 @@ struct LivenessMachineTests {
     static func expected(_ state: State, _ event: Event) -> (Machine.Action, View) {
         switch (state, event) {
         case (.replaced, _): (.none, .replaced)
-        case (_, .refused): (.stop, .replaced)
         case (.joining, .joined), (.fenced, .joined), (.member, .joined): (.none, .member(selfStopAt: 9000))
+        case (.joining, .refused), (.fenced, .refused): (.stop, .replaced)
         case (.joining, _), (.fenced, _): (.none, .joining)
         case (.member, .renewed), (.member, .renewedOnAnotherServer), (.member, .renewedJustInTime):
             (.none, .member(selfStopAt: 9000))
@@ -78,7 +78,7 @@ struct LivenessMachineTests {
             (.none, .member(selfStopAt: 8000))
         case (.member, .renewedTooLate), (.member, .declaredDead): (.fence, .joining)
         case (.member, .superseded): (.stop, .replaced)
-        case (.member, .tickBefore): (.none, .member(selfStopAt: 8000))
+        case (.member, .tickBefore), (.member, .refused): (.none, .member(selfStopAt: 8000))
         case (.member, .tick), (.member, .tickLong): (.fence, .joining)
         }
     }
@@ -127,6 +127,17 @@ struct LivenessMachineTests {
         return machine
     }
 
+    @Test(
+        "A lease is held until the moment of self-stop, whether or not the clock was looked at",
+        arguments: [
+            (State.joining, 0, false), (.member, 1010, true), (.member, 7999, true), (.member, 8000, false),
+            (.member, 60_000, false), (.fenced, 1010, false), (.replaced, 1510, false),
+        ]
+    )
+    func holding(state: State, moment: Int, holds: Bool) {
+        #expect(state.machine.holdsLease(now: Self.at(moment)) == holds)
+    }
+
     @Test("Leases are judged only after a full lease of renewals")
     func afterJoining() {
         #expect(!Self.steadyMachine(until: 9000).mayJudgeLeases(now: Self.at(9999)))
@@ -146,6 +157,19 @@ struct LivenessMachineTests {
         for moment in stride(from: 21_000, through: 40_000, by: 1000) {
             _ = machine.answered(.renewed(serverEpoch: "two"), sentAt: Self.at(moment), now: Self.at(moment + 5))
             #expect(machine.mayJudgeLeases(now: Self.at(moment + 5)) == (moment >= 31_000))
+        }
+    }
+
+    @Test(
+        "After the database's clock was set by more than a heartbeat, too",
+        arguments: [(1000, true), (1001, false), (3_600_000, false), (-1000, true), (-1001, false)]
+    )
+    func databaseClock(jump: Int, isTrusted: Bool) {
+        var machine = Self.steadyMachine(until: 20_000)
+        machine.databaseClockWasSet(by: .milliseconds(jump), sentAt: Self.at(20_000))
+        for moment in stride(from: 21_000, through: 32_000, by: 1000) {
+            _ = machine.answered(.renewed(serverEpoch: "one"), sentAt: Self.at(moment), now: Self.at(moment))
+            #expect(machine.mayJudgeLeases(now: Self.at(moment)) == (isTrusted || moment >= 30_000))
         }
     }
 

@@ -42,8 +42,6 @@ struct ConfigurationTests {
             Case("maxConcurrentWorkflows") { $0.maxConcurrentWorkflows = 0 },
             Case("pollInterval") { $0.pollInterval = .milliseconds(9) },
             Case("heartbeat must be 50 ms") { $0.heartbeat = .milliseconds(49) },
-            Case("heartbeat must be less than selfStop") { $0.heartbeat = .seconds(7) },
-            Case("selfStop must be less than lease") { $0.selfStop = .seconds(10) },
             Case("shutdownGracePeriod") { $0.shutdownGracePeriod = .seconds(-1) },
             Case("pollInterval must not be more") { $0.pollInterval = .seconds(Int64.max) },
             Case("lease must not be more") { $0.lease = .seconds(Int64.max) },
@@ -65,6 +63,31 @@ struct ConfigurationTests {
         }
         #expect(error?.code == .invalidConfiguration)
         #expect(error?.message.contains(wrong.field) == true, "\(error?.message ?? "")")
+    }
+
+    @Test(
+        "times that would let a peer take over before this executor has stopped; the database is not touched",
+        arguments: [
+            (1, 10, 10, ["selfStop", "lease", "10.0 seconds", "shorten selfStop or lengthen lease"]),
+            (1, 7, 5, ["selfStop", "lease", "7.0 seconds and 5.0 seconds", "shorten selfStop or lengthen lease"]),
+            (7, 7, 10, ["heartbeat", "selfStop", "7.0 seconds", "shorten heartbeat or lengthen selfStop"]),
+            (20, 7, 10, ["heartbeat", "20.0 seconds and 7.0 seconds", "shorten heartbeat or lengthen selfStop"]),
+        ]
+    )
+    func times(heartbeat: Int, selfStop: Int, lease: Int, words: [String]) async throws {
+        try await TestDatabase.with(fresh: true) { database in
+            let error = #expect(throws: HoldfastError.self) {
+                try makeExecutor(database) { configuration in
+                    configuration.heartbeat = .seconds(heartbeat)
+                    configuration.selfStop = .seconds(selfStop)
+                    configuration.lease = .seconds(lease)
+                }
+            }
+            #expect(error?.code == .invalidConfiguration)
+            for word in words { #expect(error?.message.contains(word) == true, "\(error?.message ?? "")") }
+            let schemas = try await database.count("SELECT count(*) FROM pg_namespace WHERE nspname IN ('{s}', '{h}')")
+            #expect(schemas == 0)
+        }
     }
 
     @Test(

@@ -79,7 +79,7 @@ struct TestDatabase: Sendable {
                 schema: schema,
                 ownSchema: ownSchema
             ),
-            pool: PostgresPool(self.connection(to: url), size: 2, logger: self.logger)
+            pool: PostgresPool(self.connection(to: url), size: 4, logger: self.logger)
         )
         let result: Result<R, any Error>
         do { result = .success(try await body(database)) } catch { result = .failure(error) }
@@ -90,15 +90,17 @@ struct TestDatabase: Sendable {
     /// Runs a statement; `{s}` and `{h}` stand for the schemas.
     @discardableResult
     func query(_ sql: String, _ bindings: PostgresBinding...) async throws -> PostgresResult {
-        let text = sql.replacingOccurrences(of: "{s}", with: self.configuration.schema)
+        try await self.pool.execute(PostgresQuery(self.text(sql), bindings))
+    }
+
+    /// A statement with the names of the schemas.
+    func text(_ sql: String) -> String {
+        sql.replacingOccurrences(of: "{s}", with: self.configuration.schema)
             .replacingOccurrences(of: "{h}", with: self.configuration.ownSchema)
-        return try await self.pool.execute(PostgresQuery(text, bindings))
     }
 
     func count(_ sql: String, _ bindings: PostgresBinding...) async throws -> Int {
-        let text = sql.replacingOccurrences(of: "{s}", with: self.configuration.schema)
-            .replacingOccurrences(of: "{h}", with: self.configuration.ownSchema)
-        let result = try await self.pool.execute(PostgresQuery(text, bindings))
+        let result = try await self.pool.execute(PostgresQuery(self.text(sql), bindings))
         guard let row = result.first else { throw CancellationError() }
         return try row.int(0)
     }

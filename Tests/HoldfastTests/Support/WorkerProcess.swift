@@ -12,74 +12,49 @@ final class WorkerProcess: @unchecked Sendable {
     private let output = Pipe()
     let executorID: String
 
-    /// A folder in which workers leave their effects.
-    struct Folder: Sendable {
-        let path: String
-
-        static func with<R>(_ body: (Folder) async throws -> R) async throws -> R {
-            let path = FileManager.default.temporaryDirectory.appendingPathComponent("holdfast-\(UUID().uuidString)")
-                .path
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-            defer { try? FileManager.default.removeItem(atPath: path) }
-            return try await body(Folder(path: path))
-        }
-
-        func lines() -> [String] {
-            guard let text = try? String(contentsOfFile: "\(self.path)/effects", encoding: .utf8) else { return [] }
-            return text.split(separator: "\n").map(String.init)
-        }
-
-        /// How often an effect happened, in whichever process.
-        func count(_ effect: String) -> Int { self.lines().filter { $0.hasPrefix(effect + " ") }.count }
-
-        func open(_ gate: String) {
-            _ = FileManager.default.createFile(atPath: "\(self.path)/open-\(gate)", contents: nil)
-        }
-
-        /// Waits until an effect has happened; the limit is for hangs only.
-        func until(_ effect: String, happened times: Int = 1) async throws {
-            let end = ContinuousClock.now.advanced(by: .seconds(60))
-            while self.count(effect) < times {
-                guard ContinuousClock.now < end else {
-                    Issue.record("'\(effect)' did not happen \(times) times: \(self.lines())")
-                    throw CancellationError()
-                }
-                try await Task.sleep(for: .milliseconds(5))
-            }
-        }
-    }
-
+    /// In milliseconds.
     struct Timing: Sendable {
         var heartbeat = 200
         var selfStop = 1200
         var lease = 2000
         var grace = 5000
-        var quarantineAfter = 5
+
+        /// A lease that expires in no test: what is seen in time is seen by other means.
+        static let longLease = Timing(selfStop: 500_000, lease: 600_000)
     }
 
-    init(
-        _ id: String,
-        _ database: TestDatabase,
-        _ folder: Folder,
-        version: String = "v1",
-        concurrency: Int = 64,
-        queueConcurrency: Int? = nil,
-        timing: Timing = Timing()
-    ) throws {
+    struct Options: Sendable {
+        var version = "v1"
+        var timing = Timing()
+        var quarantineAfter = 5
+        var concurrency = 64
+        var queueConcurrency: Int?
+        /// Where it finds the database; `nil`: where the test does.
+        var url: String?
+        /// Besides the test's own.
+        var environment: [String: String] = [:]
+    }
+
+    init(_ id: String, _ database: TestDatabase, _ folder: WorkerFolder, _ options: Options = Options()) throws {
         self.executorID = id
+        let timing = options.timing
         var arguments: [String: Any] = [
-            "url": database.configuration.url, "schema": database.configuration.schema,
-            "ownSchema": database.configuration.ownSchema, "application": "test-app", "version": version,
+            "url": options.url ?? database.configuration.url, "schema": database.configuration.schema,
+            "ownSchema": database.configuration.ownSchema, "application": "test-app", "version": options.version,
             "executorID": id, "folder": folder.path, "heartbeatMilliseconds": timing.heartbeat,
             "selfStopMilliseconds": timing.selfStop, "leaseMilliseconds": timing.lease,
-            "graceMilliseconds": timing.grace, "quarantineAfter": timing.quarantineAfter, "concurrency": concurrency,
+            "graceMilliseconds": timing.grace, "quarantineAfter": options.quarantineAfter,
+            "concurrency": options.concurrency,
         ]
-        if database.configuration.isPooled { arguments["isPooled"] = true }
-        if let url = database.configuration.directURL { arguments["directURL"] = url }
-        if let queueConcurrency { arguments["queueConcurrency"] = queueConcurrency }
+        if options.url == nil {
+            if database.configuration.isPooled { arguments["isPooled"] = true }
+            if let url = database.configuration.directURL { arguments["directURL"] = url }
+        }
+        if let limit = options.queueConcurrency { arguments["queueConcurrency"] = limit }
         let json = try JSONSerialization.data(withJSONObject: arguments)
         self.process.executableURL = Self.executable
         self.process.arguments = [String(decoding: json, as: UTF8.self)]
+        self.process.environment = ProcessInfo.processInfo.environment.merging(options.environment) { $1 }
         self.process.standardOutput = self.output
         let log = "\(folder.path)/\(id)-\(UUID().uuidString.prefix(4)).log"
         _ = FileManager.default.createFile(atPath: log, contents: nil)
@@ -108,38 +83,34 @@ final class WorkerProcess: @unchecked Sendable {
 
     func signal(_ signal: Int32) { kill(self.pid, signal) }
 
-    /// Kills the process and waits for its end.
+    /// Kills the process, also a frozen one, and waits for its end. Does nothing when it has ended.
     func killNow() async {
+        guard self.process.isRunning else { return }
         self.signal(SIGKILL)
         await self.ended()
     }
 
-    func ended() async {
+    /// Waits for the end of the process. One that does not end is killed; the limit is for hangs only.
+    ///
+    /// - Returns: Its exit status, or the signal that ended it.
+    @discardableResult
+    func ended(within limit: Duration = .seconds(60)) async -> Int32 {
+        let end = ContinuousClock.now.advanced(by: limit)
+        while self.process.isRunning {
+            if ContinuousClock.now > end {
+                Issue.record("executor '\(self.executorID)' does not end")
+                self.signal(SIGKILL)
+                break
+            }
+            try? await Task.sleep(for: .milliseconds(2))
+        }
         await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
             Thread.detachNewThread {
                 self.process.waitUntilExit()
                 waiter.resume()
             }
         }
-    }
-
-    var exitStatus: Int32 { self.process.terminationStatus }
-
-    /// Runs `body` with workers that are gone afterwards, whatever happens.
-    static func with<R>(_ workers: [WorkerProcess], _ body: () async throws -> R) async throws -> R {
-        let result: Result<R, any Error>
-        do {
-            for worker in workers { try await worker.ready() }
-            result = .success(try await body())
-        } catch {
-            result = .failure(error)
-        }
-        for worker in workers where worker.process.isRunning {
-            worker.signal(SIGKILL)
-            worker.signal(SIGCONT)
-            await worker.ended()
-        }
-        return try result.get()
+        return self.process.terminationStatus
     }
 }
 

@@ -31,7 +31,9 @@ extension HoldfastSchema {
           session_server_epoch TIMESTAMPTZ,
           ended_at TIMESTAMPTZ,
           ended_by TEXT,
-          end_reason TEXT CHECK (end_reason IN ('shutdown', 'lease_expired', 'session_lost', 'superseded')),
+          -- superseded: a new process took the slot; replaced: it did while this one lived.
+          end_reason TEXT CHECK (
+            end_reason IN ('shutdown', 'lease_expired', 'session_lost', 'superseded', 'replaced')),
           -- When the last of its work had been handed back.
           reclaimed_at TIMESTAMPTZ
         ) WITH (
@@ -62,7 +64,7 @@ extension HoldfastSchema {
           application_version TEXT,
           reason TEXT NOT NULL,
           -- How many executors have died under it since its last checkpoint, this one included, and what followed.
-          -- 0 for a workflow that only waited.
+          -- 0 for a workflow that only waited, and for one whose executor lives on.
           strikes INT4 NOT NULL DEFAULT 1,
           -- Somebody resumed the workflow since: its strikes begin anew.
           cleared BOOLEAN NOT NULL DEFAULT FALSE,

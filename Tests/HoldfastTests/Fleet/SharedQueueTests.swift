@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import Foundation
+import Holdfast
+import Testing
+
+@Suite("Several executors on one queue", .timeLimit(.minutes(3)))
+struct SharedQueueTests {
+    @Test("run each of 5,000 workflows exactly once")
+    func exactlyOnce() async throws {
+        try await Fleet.with { fleet in
+            for id in ["one", "two"] { _ = try await fleet.start(id) { $0.concurrency = 256 } }
+            let count = 5000
+            try await fleet.enqueueMany(count)
+            try await fleet.database.until(
+                "SELECT count(*) FROM {s}.workflow_status WHERE status = 'SUCCESS'",
+                is: count
+            )
+            let runs = fleet.folder.lines()
+            #expect(runs.count == count)
+            #expect(Set(runs.map { $0.split(separator: " ")[1] }).count == count)
+            #expect(Set(runs.map { $0.split(separator: " ")[2] }) == ["one", "two"])
+            let repeated = try await fleet.database.count(
+                "SELECT count(*) FROM {s}.workflow_status WHERE recovery_attempts <> 1"
+            )
+            #expect(repeated == 0)
+        }
+    }
+
+    @Test("hand work over on SIGTERM at once, and no attempt is counted")
+    func handOver() async throws {
+        try await Fleet.with { fleet in
+            let first = try await fleet.start("one")
+            let handle = try await fleet.enqueue(sleepy, 3000)
+            try await fleet.untilRecorded(2)
+            _ = try await fleet.start("two")
+            first.signal(SIGTERM)
+            #expect(await first.ended() == 0)
+            #expect(try await handle.result() == 3000)
+            let workflow = try await fleet.client.workflow("w")
+            #expect(workflow.executorID == "two")
+            #expect(workflow.recoveryAttempts == 1)
+            #expect(try await fleet.takeovers() == [])
+            #expect(try await fleet.lives(of: "one") == ["stopped shutdown"])
+        }
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Holdfast project authors
+
+import Foundation
+import HoldfastCore
+import HoldfastPostgres
+import TestSupport
+import Testing
+
+@testable import Holdfast
+
+@Suite("Two live executors with one executorID", .timeLimit(.minutes(3)))
+struct SlotTests {
+    @Test("in one process: the later one has the slot, the other one's run() says who, and it writes nothing more")
+    func inProcess() async throws {
+        let workflow = WorkflowReference<Nothing, String>("w")
+        let diary = Diary()
+        let door = Door()
+        defer { door.open() }
+        try await TestDatabase.with { database in
+            func executor(_ name: String, _ wait: @escaping @Sendable () async -> Void) throws -> HoldfastExecutor {
+                try makeExecutor(database, id: "slot", queues: [Queue("q")]) {
+                    $0.heartbeat = .milliseconds(200)
+                } register: {
+                    try $0.register(workflow) { _, context in
+                        try await context.step("step") { _ in
+                            diary.note("\(name) began")
+                            await wait()
+                            diary.note("\(name) ended")
+                            return name
+                        }
+                    }
+                }
+            }
+            let first = try executor("first") { await door.passStubbornly() }
+            let firstRun = Task { try await first.run() }
+            try await first.waitUntilReady()
+            _ = try await first.client.enqueue(workflow, Nothing(), on: "q", options: .init(id: "w"))
+            try await diary.until("first began")
+            let second = try executor("second") {}
+            try await withService(second) { _ in
+                try await second.waitUntilReady()
+                let error = await #expect(throws: HoldfastError.self) { try await firstRun.value }
+                #expect(error?.code == .slotTaken)
+                let process = "process \(ProcessInfo.processInfo.processIdentifier) on host '\(HostName.current)'"
+                #expect(error?.message.contains("slot 'slot' (\(process))") == true, "\(error?.message ?? "")")
+                let result = try await second.client.retrieve("w", as: String.self).result()
+                #expect(result == "second")
+                door.open()
+                try await diary.until("first ended")
+                let recorded = try await second.client.steps(of: "w").map(\.output)
+                #expect(recorded == [#""second""#])
+                await #expect(throws: HoldfastError.self) { _ = try await first.client.start(workflow, Nothing()) }
+            }
+        }
+    }
+
+    @Test("in two processes: the earlier one ends with an error that names the other; no fight, and no strike")
+    func processes() async throws {
+        try await Fleet.with { fleet in
+            var latest = try await fleet.start("slot", timing: .longLease) { $0.quarantineAfter = 1 }
+            let handle = try await fleet.enqueue("w", steps: 2, gates: [2])
+            try await fleet.folder.until("effect w 2")
+            // As often as a supervisor may start them, the later one has the slot and the work.
+            for lives in 2...4 {
+                let next = try await fleet.start("slot", timing: .longLease) { $0.quarantineAfter = 1 }
+                #expect(await latest.ended() == 1)
+                let log = fleet.folder.log(of: "slot")
+                #expect(log.contains("SlotTaken"))
+                #expect(log.contains("process \(next.pid) on host '\(HostName.current)'"), "\(log)")
+                try await fleet.folder.until("effect w 2", happened: lives)
+                #expect(fleet.folder.count("cancelled w 2") == lives - 1)
+                latest = next
+            }
+            fleet.folder.open("w-2")
+            #expect(try await handle.result() == 2)
+            #expect(fleet.folder.count("effect w 1") == 1)
+            #expect(
+                try await fleet.lives(of: "slot") == ["dead replaced", "dead replaced", "dead replaced", "active"]
+            )
+            let takeovers = try await fleet.client.takeovers(of: "w")
+            #expect(takeovers.map(\.reason) == ["replaced", "replaced", "replaced"])
+            #expect(takeovers.map(\.strikes) == [0, 0, 0])
+        }
+    }
+
+    @Test("one that was cut off finds the later one when it comes back, and gives up")
+    func cutOff() async throws {
+        try await Fleet.with { fleet in
+            try await fleet.withProxy { proxy, url in
+                let first = try await fleet.start("slot") { $0.url = url }
+                let handle = try await fleet.enqueue("w", steps: 1, gates: [1])
+                try await fleet.folder.until("effect w 1")
+                proxy.become(.silent)
+                // It has stopped by itself, and tries to join again from now on.
+                try await fleet.folder.until("cancelled w 1")
+                let second = try await fleet.start("slot")
+                try await fleet.folder.until("effect w 1", happened: 2)
+                proxy.become(.open)
+                #expect(await first.ended() == 1)
+                #expect(fleet.folder.log(of: "slot").contains("process \(second.pid) on host '\(HostName.current)'"))
+                fleet.folder.open("w-1")
+                #expect(try await handle.result() == 1)
+                #expect(try await fleet.lives(of: "slot") == ["dead replaced", "active"])
+            }
+        }
+    }
+
+    @Test("that join at the same moment: one of them has the slot")
+    func race() async throws {
+        try await TestDatabase.with { database in
+            try await withExecutor(database, id: "other", register: { _ in }) { executor in
+                let systemDatabase = executor.host.database
+                for round in 0..<10 {
+                    let joined = try await withThrowingTaskGroup(of: String.self) { group in
+                        for _ in 0..<6 {
+                            group.addTask {
+                                let member = Member.test(in: "slot \(round)")
+                                _ = try await systemDatabase.join(member, former: [], isFirst: true)
+                                return member.incarnation.text
+                            }
+                        }
+                        return try await group.reduce(into: []) { $0.append($1) }
+                    }
+                    let alive = try await database.query(
+                        "SELECT incarnation FROM {h}.executors WHERE executor_id = $1 AND state = 'active'",
+                        .text("slot \(round)")
+                    ).map { try $0.string(0) }
+                    #expect(alive.count == 1)
+                    #expect(joined.contains(alive[0]))
+                }
+            }
+        }
+    }
+
+    @Test("of which one joins again: it supersedes its own former lives, and no other's")
+    func joiningAgain() async throws {
+        try await TestDatabase.with { database in
+            try await withExecutor(database, id: "other", register: { _ in }) { executor in
+                let systemDatabase = executor.host.database
+                let lives = (0..<4).map { _ in Member.test(in: "slot") }
+                func join(_ life: Int, former: [Int], isFirst: Bool) async throws -> JoinReport {
+                    try await systemDatabase.join(
+                        lives[life],
+                        former: former.map { lives[$0].incarnation },
+                        isFirst: isFirst
+                    )
+                }
+                #expect(try await join(0, former: [], isFirst: true).hasJoined)
+                let again = try await join(1, former: [0], isFirst: false)
+                #expect(again.hasJoined)
+                #expect(again.others.isEmpty)
+                let later = try await join(2, former: [], isFirst: true)
+                #expect(later.hasJoined)
+                #expect(later.others == [SlotHolder(host: "host", pid: 7, isAlive: false)])
+                let refused = try await join(3, former: [0, 1], isFirst: false)
+                #expect(!refused.hasJoined)
+                #expect(refused.others == later.others)
+                let states = try await database.query(
+                    "SELECT concat_ws(' ', state, end_reason) FROM {h}.executors WHERE executor_id = 'slot' ORDER BY started_at"
+                ).map { try $0.string(0) }
+                #expect(states == ["dead superseded", "dead superseded", "active"])
+            }
+        }
+    }
+}
+
+extension Member {
+    /// A member that never renews.
+    static func test(in executorID: String) -> Member {
+        Member(
+            incarnation: Incarnation(),
+            executorID: executorID,
+            applicationName: "test-app",
+            applicationVersion: "v1",
+            host: "host",
+            pid: 7,
+            capacity: 1,
+            workflows: [],
+            leaseMilliseconds: 600_000
+        )
+    }
+}
