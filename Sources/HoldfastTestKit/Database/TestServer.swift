@@ -30,7 +30,9 @@ public struct TestServer: Sendable, Hashable {
     func resolve() async throws -> Resolved {
         if let url = self.url { return Resolved(url: url, origin: "the server that the test names") }
         for variable in [Self.directVariable, Self.variable] {
-            guard let url = ProcessInfo.processInfo.environment[variable], !url.allSatisfy(\.isWhitespace) else { continue }
+            guard let url = ProcessInfo.processInfo.environment[variable], !url.allSatisfy(\.isWhitespace) else {
+                continue
+            }
             return Resolved(url: url, origin: "the server that \(variable) names")
         }
         return Resolved(url: try await Self.temporary.url(), origin: "the temporary server")
