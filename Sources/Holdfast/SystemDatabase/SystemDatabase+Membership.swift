@@ -49,8 +49,9 @@ extension SystemDatabase {
     /// Enters the fleet. An older incarnation in the same slot is over: a process that starts there proves it dead.
     ///
     /// A process that joins again may have been given up meanwhile, and its slot given to another. It must not take the slot
-    /// back from its successor, so it names its own lives, and is refused when any other lives in the slot. The lock makes
-    /// the joins of a slot follow each other; it is a statement of its own, so that the next one sees what went before.
+    /// back, so it names its own lives, and is refused when another lives in the slot, or has joined there since, even if that
+    /// one has left again: whoever gave the slot away counts on this process being gone. The lock makes the joins of a slot
+    /// follow each other; it is a statement of its own, so that the next one sees what went before.
     ///
     /// - Parameter own: The lives of a process that joins again; `nil` for the first join of a process.
     /// - Returns: The running server's start time, which changes with every restart and failover, or `nil` when the slot
@@ -68,8 +69,10 @@ extension SystemDatabase {
                 """
                 WITH others AS MATERIALIZED (
                   SELECT 1 FROM \(self.names.holdfast).executors
-                   WHERE $13 AND application_name = $3 AND executor_id = $2 AND state IN ('active', 'draining')
-                     AND incarnation <> ALL($14::text[])
+                   WHERE $13 AND application_name = $3 AND executor_id = $2 AND incarnation <> ALL($14::text[])
+                     AND (state IN ('active', 'draining') OR started_at > (
+                       SELECT max(started_at) FROM \(self.names.holdfast).executors
+                        WHERE incarnation = ANY($14::text[])))
                 ), superseded AS (
                   UPDATE \(self.names.holdfast).executors
                      SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2, end_reason = 'superseded'
