@@ -176,7 +176,7 @@ def unexpected_exits(evidence):
 def check(evidence):
     """All violations, by the name of their check, and figures that go with them."""
     matched = match_runs(evidence)
-    late, forgiven = late_effects(evidence)
+    late, forgiven = late_effects(evidence, matched)
     violations = {
         "lost": lost(evidence),
         "wrong_children": wrong_children(evidence),

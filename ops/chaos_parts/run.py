@@ -17,7 +17,7 @@ from enqueuer import Enqueuer
 from faults import Faults
 from figures import load_average
 from keeper import Keeper
-from rollout import RollOuts
+from rollouts import RollOuts
 from schedule import make_schedule
 from topology import network
 from topology.standby import Pair
