@@ -86,7 +86,7 @@ class Chaos:
 
     def run(self):
         self.schedule = make_schedule(
-            self.options.seed, self.options.minutes, self.options.executors, bool(self.hosts)
+            self.options.seed, self.options.minutes, self.options.executors, bool(self.hosts), self.options.only
         )
         self.say(
             f"seed {self.options.seed}: {len(self.schedule)} faults in {self.options.minutes:g} minutes on "
