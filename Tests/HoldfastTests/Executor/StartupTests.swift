@@ -8,7 +8,7 @@ import ServiceLifecycle
 import TestSupport
 import Testing
 
-@Suite("The start of an executor", .timeLimit(.minutes(3)))
+@Suite("The start of an executor", .timeLimit(.minutes(5)))
 struct StartupTests {
     @Test("a second run() throws")
     func twice() async throws {

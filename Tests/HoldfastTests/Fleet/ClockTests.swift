@@ -8,7 +8,7 @@ import HoldfastPostgres
 import TestSupport
 import Testing
 
-@Suite("A clock that is wrong and jumps", .timeLimit(.minutes(3)))
+@Suite("A clock that is wrong and jumps", .timeLimit(.minutes(5)))
 struct ClockTests {
     private static let hour: Int64 = 3600
 

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Holdfast
 
-@Suite("A member that was declared dead without knowing it", .timeLimit(.minutes(3)))
+@Suite("A member that was declared dead without knowing it", .timeLimit(.minutes(5)))
 struct DeclaredDeadTests {
     private static let ownerIsAlive = WorkflowReference<Nothing, Bool>("owner-is-alive")
 

@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("An executor that an operator drains", .timeLimit(.minutes(2)))
+@Suite("An executor that an operator drains", .timeLimit(.minutes(5)))
 struct DrainTests {
     @Test("hands its work over, claims nothing more, and stays in the fleet until it is stopped")
     func drain() async throws {

@@ -6,7 +6,7 @@ import Holdfast
 import HoldfastPostgres
 import Testing
 
-@Suite("A reclaim in several batches", .timeLimit(.minutes(3)))
+@Suite("A reclaim in several batches", .timeLimit(.minutes(5)))
 struct InterruptedReclaimTests {
     /// Two batches and a rest.
     private static let count = 1200

@@ -5,7 +5,7 @@ import Foundation
 import Holdfast
 import Testing
 
-@Suite("An executor that is killed", .timeLimit(.minutes(3)))
+@Suite("An executor that is killed", .timeLimit(.minutes(5)))
 struct KilledExecutorTests {
     @Test("between a step's effect and its checkpoint: the step runs again, once")
     func betweenEffectAndCheckpoint() async throws {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Holdfast
 
-@Suite("Two members whose leases have expired", .timeLimit(.minutes(3)))
+@Suite("Two members whose leases have expired", .timeLimit(.minutes(5)))
 struct LockedSuspectTests {
     /// The transaction of a claim, whose client may be gone, locks its member.
     @Test("one of them locked by a transaction: the other is declared dead at once, the locked one when it is free")

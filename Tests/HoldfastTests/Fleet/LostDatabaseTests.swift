@@ -6,7 +6,7 @@ import Holdfast
 import TestSupport
 import Testing
 
-@Suite("An executor that loses its database for longer than its lease", .timeLimit(.minutes(3)))
+@Suite("An executor that loses its database for longer than its lease", .timeLimit(.minutes(5)))
 struct LostDatabaseTests {
     enum Loss: CaseIterable, Sendable {
         /// Connections end, new ones are refused.

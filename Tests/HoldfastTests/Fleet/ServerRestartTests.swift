@@ -5,7 +5,7 @@ import Holdfast
 import TestSupport
 import Testing
 
-@Suite("A fleet whose Postgres is down", .timeLimit(.minutes(3)))
+@Suite("A fleet whose Postgres is down", .timeLimit(.minutes(5)))
 struct ServerRestartTests {
     private static let executors = ["one", "two", "three"]
 

@@ -5,7 +5,7 @@ import Foundation
 import Holdfast
 import Testing
 
-@Suite("Several executors on one queue", .timeLimit(.minutes(3)))
+@Suite("Several executors on one queue", .timeLimit(.minutes(5)))
 struct SharedQueueTests {
     @Test("run each of 5,000 workflows exactly once")
     func exactlyOnce() async throws {

@@ -9,7 +9,7 @@ import Testing
 
 @testable import Holdfast
 
-@Suite("Two live executors with one executorID", .timeLimit(.minutes(3)))
+@Suite("Two live executors with one executorID", .timeLimit(.minutes(5)))
 struct SlotTests {
     @Test("in one process: the later one has the slot, the other one's run() says who, and it writes nothing more")
     func inProcess() async throws {

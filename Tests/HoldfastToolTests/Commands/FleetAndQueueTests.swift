@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("holdfast queue and holdfast fleet", .timeLimit(.minutes(2))) struct FleetAndQueueTests {
+@Suite("holdfast queue and holdfast fleet", .timeLimit(.minutes(5))) struct FleetAndQueueTests {
     @Test("queue list: registered queues and those with work on them")
     func queues() async throws {
         try await ToolDatabase.with { database in
