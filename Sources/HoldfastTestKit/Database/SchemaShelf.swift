@@ -36,10 +36,13 @@ final class SchemaShelf: Sendable {
 
     /// Waits for a turn.
     ///
+    /// - Parameter isNested: Whether the test has a turn already. It shares that: were it to wait for another one, tests that
+    ///   all hold one would wait for each other.
     /// - Returns: What tells a pair of schemas from others whose tables are there and empty, if there is such a pair.
-    func take() async -> String? {
+    func take(isNested: Bool = false) async -> String? {
         await withCheckedContinuation { waiter in
             let proceeds = self.state.withLock { state in
+                if isNested { return true }
                 guard state.free > 0 else {
                     state.waiters.append(waiter)
                     return false
@@ -57,12 +60,15 @@ final class SchemaShelf: Sendable {
 
     /// Ends a turn.
     ///
-    /// - Parameter emptied: The schemas that the next test may have.
+    /// - Parameters:
+    ///   - emptied: The schemas that the next test may have.
+    ///   - isNested: As the turn was taken.
     /// - Returns: The schemas to drop: all of them, when nobody is left who could use them.
-    func giveBack(emptied: String?) -> [String] {
+    func giveBack(emptied: String?, isNested: Bool = false) -> [String] {
         let (next, dropped) = self.state.withLock { state -> (CheckedContinuation<Void, Never>?, [String]) in
             state.active -= 1
             if let emptied { state.emptied.append(emptied) }
+            if isNested { return (nil, []) }
             if !state.waiters.isEmpty { return (state.waiters.removeFirst(), []) }
             state.free += 1
             guard state.active == 0 else { return (nil, []) }

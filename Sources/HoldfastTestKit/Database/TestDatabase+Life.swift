@@ -29,14 +29,15 @@ extension TestDatabase {
     ) async throws -> R {
         let resolved = try await server.resolve()
         let shelf = await SchemaShelf.of(resolved.url)
-        let shelved = await shelf.take()
+        let isNested = self.local?.configuration.url == resolved.url
+        let shelved = await shelf.take(isNested: isNested)
         let suffix = shelved ?? UUID().uuidString.prefix(8).lowercased()
         let database = try TestDatabase(url: resolved.url, suffix: suffix, server: server)
         let result: Result<R, any Error>
         do {
             if shelved == nil { try await database.migrate(resolved) }
         } catch {
-            await database.end(on: shelf, isUsable: false)
+            await database.end(on: shelf, isUsable: false, isNested: isNested)
             throw error
         }
         do {
@@ -45,16 +46,17 @@ extension TestDatabase {
             result = .failure(error)
         }
         if case .failure = result, keepsFailed { database.keep() }
-        await database.end(on: shelf, isUsable: true)
+        await database.end(on: shelf, isUsable: true, isNested: isNested)
         return try result.get()
     }
 
     /// Ends the turn of a test, whatever became of it.
-    private func end(on shelf: SchemaShelf, isUsable: Bool) async {
+    private func end(on shelf: SchemaShelf, isUsable: Bool, isNested: Bool) async {
         // A task of its own, awaited right here: that of a test that ran out of time is cancelled.
         await Task {
             let isEmptied = isUsable ? await self.prepareForNext() : false
-            for suffix in shelf.giveBack(emptied: isEmptied ? self.suffix : nil) { await self.drop(suffix) }
+            let emptied = isEmptied ? self.suffix : nil
+            for suffix in shelf.giveBack(emptied: emptied, isNested: isNested) { await self.drop(suffix) }
             await self.system.close()
         }.value
     }
