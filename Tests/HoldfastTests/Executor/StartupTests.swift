@@ -117,7 +117,9 @@ struct StartupTests {
             )
             let owner = try await database.count("SELECT count(*) FROM {s}.queues WHERE application_name = 'first'")
             #expect(owner == 1)
-            let members = try await database.count("SELECT count(*) FROM {h}.executors WHERE application_name = 'second'")
+            let members = try await database.count(
+                "SELECT count(*) FROM {h}.executors WHERE application_name = 'second'"
+            )
             #expect(members == 0)
         }
     }
