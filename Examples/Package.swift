@@ -53,6 +53,7 @@ let package = Package(
             dependencies: [
                 "Inventory",
                 .product(name: "Holdfast", package: "holdfast"),
+                .product(name: "HoldfastTestKit", package: "holdfast"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

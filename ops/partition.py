@@ -15,6 +15,7 @@ from figures import at_least, load_average, spread, spread_lines, target, target
 from fleet import HEARTBEAT, LEASE, SELF_STOP, Fleet, names, run_and_clean_up
 from load import PLAN, Load
 from topology.network import Hosts, is_available
+from topology.pooler import Pooler
 from topology.server import Server
 
 IN_FLIGHT_PER_EXECUTOR = 6
@@ -24,15 +25,18 @@ LIMIT = LEASE + 2
 
 
 class HostsFleet(Fleet):
-    """A fleet with a host for each executor and one for Postgres."""
+    """A fleet with a host for each executor and one for Postgres, and with one for a pooler in front of it, if there is to be
+    one. Then the executors know no way past it."""
 
     server_can_stay = False
     hosts = None
     server = None
+    pooler = None
 
-    def __init__(self, *arguments, executors, **options):
+    def __init__(self, *arguments, executors, is_pooled=False, **options):
         super().__init__(*arguments, **options)
-        self.host_names = ["db"] + [f"executor-{number + 1}" for number in range(executors)]
+        self.is_pooled = is_pooled
+        self.host_names = ["db", "pooler"] + [f"executor-{number + 1}" for number in range(executors)]
 
     def clear_server(self):
         pass
@@ -43,8 +47,13 @@ class HostsFleet(Fleet):
         self.server.make_data()
         self.server.start()
         self.url = self.server.url
+        if self.is_pooled:
+            self.pooler = Pooler(self.server.url, hosts=self.hosts, host="pooler")
+            self.url = self.pooler.url
 
     def destroy_server(self):
+        if self.pooler:
+            self.pooler.stop()
         if self.server:
             self.server.destroy()
         if self.hosts:
@@ -55,6 +64,15 @@ class HostsFleet(Fleet):
 
     def place(self, name, words):
         return self.hosts.command(name, words)
+
+    def have_joined(self, members):
+        if not self.is_pooled:
+            return super().have_joined(members)
+        self.check_members()
+        return self.database.value(
+            f"""SELECT to_jsonb(count(*) = {len(members)}) FROM holdfast.executors
+                 WHERE state = 'active' AND executor_id IN ({names(members)})"""
+        )
 
 
 class Partition:
@@ -188,7 +206,7 @@ class Partition:
                         WHERE c.writer = e.executor_id AND left(c.owner_xid, length(e.incarnation)) = e.incarnation))
                       FROM holdfast.executors e
                      WHERE executor_id = {quoted(member.name)} AND state = 'active' AND incarnation <> {quoted(incarnation)}
-                       AND session_server_epoch = pg_postmaster_start_time()"""
+                       AND ({self.fleet.is_pooled} OR session_server_epoch = pg_postmaster_start_time())"""
             )
             return row if row and row[2] else None
 
@@ -294,6 +312,8 @@ class Partition:
             "cuts": len(self.rounds),
             "cut_seconds": self.options.seconds,
             "executors": self.options.executors,
+            "pooler": self.options.pooler,
+            "ghosts": self.options.ghosts,
             "result_bytes": self.options.results,
             "seconds": spreads,
             "rounds": self.rounds,
@@ -310,7 +330,7 @@ class Partition:
         if not availability:
             raise Failure(f"no executor can be cut off here: {availability.reason}", 4)
         self.fleet.set_up()
-        self.fleet.start_members(self.options.executors)
+        self.fleet.start_members(self.options.executors, isPooled=self.options.pooler)
         for _ in range(self.options.count):
             self.cut()
         self.load.until(self.fleet.is_whole, "the fleet to be whole")
@@ -336,6 +356,7 @@ def parse_arguments():
     parser.add_argument("--executors", type=at_least(2), default=3, metavar="N")
     parser.add_argument("--results", type=at_least(0), default=200000, metavar="BYTES")
     parser.add_argument("--ghosts", action="store_true")
+    parser.add_argument("--pooler", action="store_true")
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--logs", metavar="FOLDER")
     parser.add_argument("--json", action="store_true")
@@ -344,7 +365,8 @@ def parse_arguments():
 
 def main():
     options = parse_arguments()
-    fleet = HostsFleet("partition", logs=options.logs, is_quiet=options.json, executors=options.executors)
+    fleet = HostsFleet("partition", logs=options.logs, is_quiet=options.json, executors=options.executors,
+                       is_pooled=options.pooler)
     return run_and_clean_up(fleet, lambda: Partition(fleet, options).run())
 
 

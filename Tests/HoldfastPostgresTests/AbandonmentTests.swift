@@ -8,7 +8,7 @@ import Testing
 @testable import HoldfastPostgres
 
 /// The way to the server falls silent: no byte, no end of a connection, as behind a broken router.
-@Suite(.timeLimit(.minutes(1))) struct AbandonmentTests {
+@Suite(.timeLimit(.minutes(5))) struct AbandonmentTests {
     private func withProxy(
         _ body: (TCPProxy, PostgresConfiguration, _ observer: PostgresConnection) async throws -> Void
     ) async throws {

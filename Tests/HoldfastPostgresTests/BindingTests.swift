@@ -5,7 +5,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1))) struct BindingTests {
+@Suite(.timeLimit(.minutes(5))) struct BindingTests {
     static let texts = [
         "", " ", "plain", "it's \"quoted\" and \\back\\slashed", "{a,b}", "NULL", "line\nline\ttab", "çé 漢字 🦀 e\u{301}",
         String(repeating: "x", count: 100_000),

@@ -6,7 +6,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1)), .direct(because: "a pooler hides which server process works for whom"))
+@Suite(.timeLimit(.minutes(5)), .direct(because: "a pooler hides which server process works for whom"))
 struct ConnectionLifeTests {
     @Test func aConnectionKnowsItsServer() async throws {
         let connection = try await TestDatabase.connect()

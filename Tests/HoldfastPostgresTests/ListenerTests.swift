@@ -6,7 +6,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1)), .direct(because: "LISTEN needs a session"))
+@Suite(.timeLimit(.minutes(5)), .direct(because: "LISTEN needs a session"))
 struct ListenerTests {
     /// Runs a listener as long as `body` and hands over its events.
     private func withListener(

@@ -6,7 +6,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1))) struct LoginTests {
+@Suite(.timeLimit(.minutes(5))) struct LoginTests {
     private func failure(
         _ text: String,
         timeout: Duration = .seconds(10)

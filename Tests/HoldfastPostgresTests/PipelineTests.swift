@@ -5,7 +5,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1))) struct PipelineTests {
+@Suite(.timeLimit(.minutes(5))) struct PipelineTests {
     /// In both directions at once: neither side may wait for the other to read first.
     @Test func aLargePipelineDoesNotDeadlock() async throws {
         let connection = try await TestDatabase.connect()

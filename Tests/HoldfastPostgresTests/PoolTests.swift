@@ -7,7 +7,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1))) struct PoolTests {
+@Suite(.timeLimit(.minutes(5))) struct PoolTests {
     @Test(.direct(because: "a pooler hides which server process works for whom"))
     func manyTasksShareFewConnections() async throws {
         try await TestDatabase.withPool(size: 4) { pool in

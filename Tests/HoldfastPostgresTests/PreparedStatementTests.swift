@@ -6,7 +6,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1)), .direct(because: "prepared statements belong to a session"))
+@Suite(.timeLimit(.minutes(5)), .direct(because: "prepared statements belong to a session"))
 struct PreparedStatementTests {
     private let prepared: PostgresQuery = "select statement from pg_prepared_statements order by prepare_time, name"
 

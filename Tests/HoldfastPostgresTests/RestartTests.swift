@@ -6,7 +6,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1))) struct RestartTests {
+@Suite(.timeLimit(.minutes(5))) struct RestartTests {
     @Test func poolAndListenerComeBack() async throws {
         try await TemporaryPostgres.withServer { server in
             let configuration = PostgresConfiguration(server.string())

@@ -6,7 +6,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1)), .direct(because: "settings belong to a session"))
+@Suite(.timeLimit(.minutes(5)), .direct(because: "settings belong to a session"))
 struct SilenceLimitTests {
     @Test(arguments: [2, 3, 4, 7, 9, 10, 11, 12, 19, 20, 30, 599, 32_767])
     func theLimitIsMetExactly(seconds: Int) {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1))) struct TransactionTests {
+@Suite(.timeLimit(.minutes(5))) struct TransactionTests {
     private struct Deliberate: Error {}
 
     /// A pool of one connection, and statements that insert a row into a table and count its rows.

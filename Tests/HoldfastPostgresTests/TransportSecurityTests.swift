@@ -6,7 +6,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(1))) struct TransportSecurityTests {
+@Suite(.timeLimit(.minutes(5))) struct TransportSecurityTests {
     @Test func verifyFullAcceptsOnlyTheRightServer() async throws {
         let access = "hostssl all all 127.0.0.1/32 trust\nhostnossl all all 127.0.0.1/32 reject"
         try await TemporaryPostgres.withServer(access: access) { server in

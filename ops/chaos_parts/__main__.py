@@ -7,12 +7,13 @@ import argparse
 import json
 import os
 import random
+import shlex
 import shutil
 import sys
 import tempfile
 import unittest
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.append(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 import evidence as evidences
 import mutants
@@ -20,7 +21,15 @@ from driver import Failure, Interrupted, signals
 from figures import at_least
 from report import Report
 from run import Chaos
-from schedule import make_schedule
+from schedule import make_schedule, names
+
+
+def cards(text):
+    found = [each.strip() for each in text.split(",")]
+    for each in found:
+        if each not in names():
+            raise argparse.ArgumentTypeError(f"'{each}' is none of: {', '.join(names())}")
+    return found
 
 
 def parse_arguments():
@@ -29,6 +38,7 @@ def parse_arguments():
     parser.add_argument("--minutes", type=float, default=3.0, metavar="M")
     parser.add_argument("--executors", type=at_least(2), default=4, metavar="N")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", type=cards, metavar="CARD,...")
     parser.add_argument("--no-links", dest="links", action="store_false")
     parser.add_argument("--evidence", metavar="FOLDER")
     parser.add_argument("--dry-run", action="store_true")
@@ -46,6 +56,7 @@ def parse_arguments():
 def words_of(options, has_links=True):
     """The options that make the same run again."""
     words = ["--seed", str(options.seed), "--minutes", f"{options.minutes:g}", "--executors", str(options.executors)]
+    words += ["--only", ",".join(options.only)] if options.only else []
     return words if options.links and has_links else [*words, "--no-links"]
 
 
@@ -85,7 +96,7 @@ def run(options):
             if is_evident:
                 print(f"ops/chaos: check it again with: ops/chaos --check {folder}", file=sys.stderr)
             words = words_of(options, has_links=not is_evident or bool(chaos.hosts))
-            print(f"ops/chaos: run it again with: ops/chaos {' '.join(words)}", file=sys.stderr)
+            print(f"ops/chaos: run it again with: ops/chaos {shlex.join(words)}", file=sys.stderr)
         else:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -113,7 +124,7 @@ def main():
         suite = unittest.defaultTestLoader.discover(os.path.dirname(os.path.realpath(__file__)))
         return 0 if unittest.TextTestRunner().run(suite).wasSuccessful() else 1
     if options.dry_run:
-        for fault in make_schedule(options.seed, options.minutes, options.executors, has_links=options.links):
+        for fault in make_schedule(options.seed, options.minutes, options.executors, options.links, options.only):
             print(fault)
         return 0
     if options.check:

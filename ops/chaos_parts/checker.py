@@ -15,6 +15,9 @@ from plans import FAILED
 # The library's defaults.
 HEARTBEAT, SELF_STOP = 1.0, 7.0
 
+# When they are over soon, nobody has a reason to die.
+OUTAGES = ("restart", "crash", "fail_over", "cut_database")
+
 OPEN = ("ENQUEUED", "DELAYED", "PENDING")
 
 
@@ -153,8 +156,11 @@ def _has_reason_to_die(evidence, executor, process):
     at = executor["ended"]
     if process["ended"] is not None and process["ended"] <= at:
         return True
-    for fault in evidence.faults("freeze", "usurp", "cut"):
-        is_hit = fault.get("process") == process["name"] or process["name"] in fault.get("processes", ())
+    for fault in evidence.faults("freeze", "usurp", "cut", *OUTAGES):
+        is_hit = (
+            fault["kind"] in OUTAGES or fault.get("process") == process["name"]
+            or process["name"] in fault.get("processes", ())
+        )
         began, until = fault["at"], fault["until"] or at
         if not is_hit or began > at:
             continue
@@ -162,7 +168,7 @@ def _has_reason_to_die(evidence, executor, process):
         if began >= executor["started"] - 1 and min(until, at) - began >= SELF_STOP - 2 * HEARTBEAT:
             return True
         # Its session ended while it could not open another.
-        if executor["reason"] == "session_lost" and at <= until + 1.0:
+        if fault["kind"] not in OUTAGES and executor["reason"] == "session_lost" and at <= until + 1.0:
             return True
     return False
 
@@ -176,7 +182,7 @@ def unexpected_exits(evidence):
 def check(evidence):
     """All violations, by the name of their check, and figures that go with them."""
     matched = match_runs(evidence)
-    late, forgiven = late_effects(evidence)
+    late, forgiven = late_effects(evidence, matched)
     violations = {
         "lost": lost(evidence),
         "wrong_children": wrong_children(evidence),

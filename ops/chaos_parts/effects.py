@@ -57,9 +57,9 @@ def excess_effects(evidence):
             )
 
 
-def late_effects(evidence):
+def late_effects(evidence, matched):
     """Effects that began after the step had been recorded. Returns violations, and how many are forgiven: those of a process
-    that had just been continued and did not know yet that it had slept."""
+    that had just been continued and did not know yet that it had slept, for work that it had owned before."""
     recorded = {}
     for row in evidence.checkpoints:
         recorded.setdefault((row["workflow"], row["number"]), row["at"])
@@ -67,14 +67,14 @@ def late_effects(evidence):
     for fault in evidence.faults("freeze", "usurp"):
         sleeps[fault["process"]].append((fault["at"], fault["until"]))
     violations, forgiven = [], 0
-    for run in evidence.runs:
+    for run, interval in matched:
         for (step, attempt), moments in run.begun.items():
             at = recorded.get((run.workflow, step))
             late = [each for each in moments if at is not None and each > at]
             if not late:
                 continue
-            if any(run.entered <= began and (ended or 0) <= late[0] <= (ended or 0) + WAKING
-                   for began, ended in sleeps[run.process]):
+            if interval and any(interval.began <= ended <= late[0] <= ended + WAKING
+                                for _, ended in sleeps[run.process] if ended):
                 forgiven += 1
             else:
                 violations.append(

@@ -17,7 +17,7 @@ from enqueuer import Enqueuer
 from faults import Faults
 from figures import load_average
 from keeper import Keeper
-from rollout import RollOuts
+from rollouts import RollOuts
 from schedule import make_schedule
 from topology import network
 from topology.standby import Pair
@@ -86,7 +86,7 @@ class Chaos:
 
     def run(self):
         self.schedule = make_schedule(
-            self.options.seed, self.options.minutes, self.options.executors, bool(self.hosts)
+            self.options.seed, self.options.minutes, self.options.executors, bool(self.hosts), self.options.only
         )
         self.say(
             f"seed {self.options.seed}: {len(self.schedule)} faults in {self.options.minutes:g} minutes on "

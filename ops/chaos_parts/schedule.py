@@ -52,18 +52,21 @@ class Dealer:
     """Lays cards onto the time line, so that at any time one executor at least is left alone, and Postgres suffers one
     thing at a time."""
 
-    def __init__(self, seed, minutes, executors, has_links):
+    def __init__(self, seed, minutes, executors, has_links, only=None):
         self.chance = random.Random(f"{seed}/schedule")
         self.end = minutes * 60.0 - COOL_DOWN
         self.executors = executors
-        self.cards = CARDS + (CUT_CARDS if has_links else [])
+        self.only = only
+        self.cards = [
+            each for each in CARDS + (CUT_CARDS if has_links else []) if not only or each in only
+        ]
         self.busy_until = [0.0] * (executors + 1)
         self.database_busy_until = 0.0
         self.faults = []
 
     def deal(self):
         now = WARM_UP
-        while now < self.end:
+        while now < self.end and self.cards:
             deck = list(self.cards)
             self.chance.shuffle(deck)
             for card in deck:
@@ -71,7 +74,8 @@ class Dealer:
                 now = self.lay(now, card)
                 if now >= self.end:
                     break
-        self.roll_outs()
+        if not self.only or "roll-out" in self.only:
+            self.roll_outs()
         return sorted((each for each in self.faults if each.at < self.end), key=lambda each: (each.at, each.slot))
 
     # MARK: Within
@@ -175,5 +179,10 @@ class Dealer:
             self.add(at, "roll_out", detail=styles[number % 2])
 
 
-def make_schedule(seed, minutes, executors, has_links):
-    return Dealer(seed, minutes, executors, has_links).deal()
+def make_schedule(seed, minutes, executors, has_links, only=None):
+    """`only` names the cards to deal, all of them by default; "roll-out" is one of them here."""
+    return Dealer(seed, minutes, executors, has_links, only).deal()
+
+
+def names():
+    return sorted({*CARDS, *CUT_CARDS, "roll-out"})

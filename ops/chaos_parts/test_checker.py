@@ -264,6 +264,16 @@ class Tests(unittest.TestCase):
                 forge.end(TWO, "lease_expired")
                 self.assertEqual(len(violations(forge).get("false_deaths", [])), count)
 
+    def test_an_outage_of_postgres_is_a_reason_to_die_only_for_who_had_to_stop_itself(self):
+        for reason in ("lease_expired", "session_lost"):
+            for seconds, count in ((4, 1), (8, 0)):
+                forge = Forge().complete_all()
+                forge.run["faults"].append(
+                    {"kind": "cut_database", "detail": "", "at": forge.tick(), "until": forge.tick(seconds)}
+                )
+                forge.end(TWO, reason)
+                self.assertEqual(len(violations(forge).get("false_deaths", [])), count)
+
     def test_a_fault_of_another_is_no_reason_to_die(self):
         forge = Forge().complete_all()
         forge.run["faults"].append({"kind": "freeze", "process": ONE, "at": forge.tick(), "until": forge.tick(12)})

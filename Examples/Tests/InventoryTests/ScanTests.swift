@@ -9,7 +9,7 @@ import Testing
 
 @testable import Inventory
 
-@Suite("A scan", .timeLimit(.minutes(2)))
+@Suite("A scan", .timeLimit(.minutes(5)))
 struct ScanTests {
     /// What `sha256sum` says of every regular file below the directory.
     static let sha256sum = "find \"$PWD\" -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum"

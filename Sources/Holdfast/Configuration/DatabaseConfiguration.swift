@@ -82,12 +82,17 @@ public struct DatabaseConfiguration: Sendable {
     }
 
     /// The connection for the lease session and notifications; `nil` when there is no way to have one.
-    func session(applicationName: String) -> PostgresConfiguration? {
+    ///
+    /// - Parameter lease: The lease that the session is about. The server keeps the session for longer, however silent it is: peers
+    ///   take its end for a death, and who is merely cut off has until the lease is over to stop itself.
+    func session(applicationName: String, lease: Duration = .zero) -> PostgresConfiguration? {
         guard let url = self.directURL ?? (self.isPooled ? nil : self.url) else { return nil }
         var configuration = PostgresConfiguration(url, applicationName: applicationName)
         configuration.connectTimeout = self.connectTimeout
         configuration.silenceLimit = self.silenceLimit
         configuration.wires = self.wires
+        // The limit counts in whole seconds.
+        configuration.serverSilenceLimit = max(self.silenceLimit, lease + .seconds(2))
         return configuration
     }
 }

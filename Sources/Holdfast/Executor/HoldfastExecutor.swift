@@ -102,10 +102,7 @@ public final class HoldfastExecutor: Service {
             of: Membership.Finding.self,
             bufferingPolicy: .bufferingNewest(16)
         )
-        var session = database.session(applicationName: "holdfast-session")
-        // But its lease session must outlast the lease: peers take its end for a death, and who is merely cut off has until then
-        // to stop itself.
-        session?.serverSilenceLimit = configuration.lease + .seconds(2)
+        let session = database.session(applicationName: "holdfast-session", lease: configuration.lease)
         let listener = session.map { PostgresListener($0, channels: [core.channel], logger: logger) }
         let life = ExecutorLife()
         let replayChecker = ReplayChecker(host: host, hearsRequests: session != nil)

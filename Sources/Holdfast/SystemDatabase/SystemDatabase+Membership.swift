@@ -72,6 +72,10 @@ extension SystemDatabase {
     ///
     /// Joins of one slot take turns: of two that began at the same moment the second must see the first.
     ///
+    /// A process that joins again may have been given up meanwhile, and its slot given to another. It is refused when another
+    /// lives in the slot, or has joined there since, even if that one has left again: whoever gave the slot away counts on this
+    /// process being gone.
+    ///
     /// - Parameters:
     ///   - former: The earlier incarnations of this process.
     ///   - isFirst: Whether this process has just begun. One that joins again does not supersede a process that began later.
@@ -108,7 +112,11 @@ extension SystemDatabase {
                           THEN NOT pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END AS is_alive
                 FROM locked
             ), verdict AS MATERIALIZED (
-              SELECT $13 OR NOT EXISTS (SELECT 1 FROM others WHERE NOT is_former) AS may_join
+              SELECT $13 OR NOT EXISTS (SELECT 1 FROM others WHERE NOT is_former) AND NOT EXISTS (
+                SELECT 1 FROM \(self.names.holdfast).executors
+                 WHERE application_name = $3 AND executor_id = $2 AND incarnation <> ALL($14::text[])
+                   AND started_at > (SELECT max(started_at) FROM \(self.names.holdfast).executors
+                                      WHERE incarnation = ANY($14::text[]))) AS may_join
             ), superseded AS (
               UPDATE \(self.names.holdfast).executors e
                  SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2,

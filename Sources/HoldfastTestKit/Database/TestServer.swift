@@ -18,6 +18,9 @@ public struct TestServer: Sendable, Hashable {
     /// The environment variable that names the server.
     public static let variable = "HOLDFAST_TEST_DATABASE_URL"
 
+    /// Names the way past a connection pooler, where ``variable`` leads through one. It wins: the kit needs sessions.
+    static let directVariable = "HOLDFAST_TEST_DIRECT_URL"
+
     /// Where a URL came from, for messages.
     struct Resolved: Sendable {
         let url: String
@@ -26,8 +29,11 @@ public struct TestServer: Sendable, Hashable {
 
     func resolve() async throws -> Resolved {
         if let url = self.url { return Resolved(url: url, origin: "the server that the test names") }
-        if let url = ProcessInfo.processInfo.environment[Self.variable], !url.allSatisfy(\.isWhitespace) {
-            return Resolved(url: url, origin: "the server that \(Self.variable) names")
+        for variable in [Self.directVariable, Self.variable] {
+            guard let url = ProcessInfo.processInfo.environment[variable], !url.allSatisfy(\.isWhitespace) else {
+                continue
+            }
+            return Resolved(url: url, origin: "the server that \(variable) names")
         }
         return Resolved(url: try await Self.temporary.url(), origin: "the temporary server")
     }

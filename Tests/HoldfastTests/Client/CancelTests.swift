@@ -5,7 +5,7 @@ import Holdfast
 import HoldfastPostgres
 import Testing
 
-@Suite("Cancelling a workflow", .timeLimit(.minutes(3)))
+@Suite("Cancelling a workflow", .timeLimit(.minutes(5)))
 struct CancelTests {
     @Test("that waits on a queue: it never runs")
     func waiting() async throws {

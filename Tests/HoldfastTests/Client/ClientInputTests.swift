@@ -5,7 +5,7 @@ import Foundation
 import Holdfast
 import Testing
 
-@Suite("A client's bad input", .timeLimit(.minutes(3)))
+@Suite("A client's bad input", .timeLimit(.minutes(5)))
 struct ClientInputTests {
     private static func withBoth(
         _ check: @escaping @Sendable (HoldfastClient) async throws -> Void

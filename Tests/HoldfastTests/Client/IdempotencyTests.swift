@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("The id of a workflow", .timeLimit(.minutes(3)))
+@Suite("The id of a workflow", .timeLimit(.minutes(5)))
 struct IdempotencyTests {
     /// Starts the same id from ten tasks at once, over the given clients in turn, and returns what they got.
     private static func storm(

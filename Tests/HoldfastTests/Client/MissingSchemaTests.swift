@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("A client of a database that nobody has migrated", .timeLimit(.minutes(3)))
+@Suite("A client of a database that nobody has migrated", .timeLimit(.minutes(5)))
 struct MissingSchemaTests {
     @Test("says so, and what to do, instead of repeating the database's words")
     func missing() async throws {

@@ -5,7 +5,7 @@ import Holdfast
 import HoldfastPostgres
 import Testing
 
-@Suite("Resuming a workflow", .timeLimit(.minutes(3)))
+@Suite("Resuming a workflow", .timeLimit(.minutes(5)))
 struct ResumeTests {
     @Test("that was cancelled runs on from its journal, with a fresh deadline and a fresh count")
     func cancelled() async throws {
@@ -120,7 +120,7 @@ struct ResumeTests {
     }
 }
 
-@Suite("A workflow that is dispatched too often", .timeLimit(.minutes(3)))
+@Suite("A workflow that is dispatched too often", .timeLimit(.minutes(5)))
 struct DeadLetterTests {
     @Test("is given up at the dispatch after the last that is allowed, and can be resumed")
     func givenUp() async throws {

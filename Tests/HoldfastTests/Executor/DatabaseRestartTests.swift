@@ -6,7 +6,7 @@ import HoldfastPostgres
 import TestSupport
 import Testing
 
-@Suite("A Postgres that restarts under a running executor", .timeLimit(.minutes(3)))
+@Suite("A Postgres that restarts under a running executor", .timeLimit(.minutes(5)))
 struct DatabaseRestartTests {
     @Test("costs time and nothing else: all finish once, no step runs twice, nobody is declared dead")
     func restart() async throws {

@@ -5,7 +5,7 @@ import Holdfast
 import HoldfastPostgres
 import Testing
 
-@Suite("A workflow that its execution has lost", .timeLimit(.minutes(3)))
+@Suite("A workflow that its execution has lost", .timeLimit(.minutes(5)))
 struct OwnershipTests {
     @Test("to another owner: the next checkpoint writes nothing, and the execution parks")
     func checkpoint() async throws {

@@ -6,7 +6,7 @@ import HoldfastPostgres
 import ServiceLifecycle
 import Testing
 
-@Suite("The shutdown of an executor", .timeLimit(.minutes(3)))
+@Suite("The shutdown of an executor", .timeLimit(.minutes(5)))
 struct ShutdownTests {
     private static let workflow = WorkflowReference<Nothing, Int>("w")
 

@@ -8,7 +8,7 @@ import ServiceLifecycle
 import TestSupport
 import Testing
 
-@Suite("The start of an executor", .timeLimit(.minutes(3)))
+@Suite("The start of an executor", .timeLimit(.minutes(5)))
 struct StartupTests {
     @Test("a second run() throws")
     func twice() async throws {
@@ -117,10 +117,9 @@ struct StartupTests {
             )
             let owner = try await database.count("SELECT count(*) FROM {s}.queues WHERE application_name = 'first'")
             #expect(owner == 1)
-            let members = try await database.count(
-                "SELECT count(*) FROM {h}.executors WHERE application_name = 'second'"
+            #expect(
+                try await database.count("SELECT count(*) FROM {h}.executors WHERE application_name = 'second'") == 0
             )
-            #expect(members == 0)
         }
     }
 

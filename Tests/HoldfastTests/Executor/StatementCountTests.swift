@@ -6,7 +6,7 @@ import Holdfast
 import HoldfastPostgres
 import Testing
 
-@Suite("The number of statements", .timeLimit(.minutes(3)))
+@Suite("The number of statements", .timeLimit(.minutes(5)))
 struct StatementCountTests {
     /// Counts the statements of one role.
     struct Counter: Sendable {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Holdfast
 
-@Suite("The view that autoscalers read", .timeLimit(.minutes(2)))
+@Suite("The view that autoscalers read", .timeLimit(.minutes(5)))
 struct AutoscalingTests {
     private static func withTables(fresh: Bool = false, _ body: (TestDatabase) async throws -> Void) async throws {
         try await TestDatabase.with(fresh: fresh) { database in

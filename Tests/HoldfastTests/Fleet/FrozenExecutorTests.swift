@@ -30,12 +30,19 @@ struct FrozenExecutorTests {
         }
     }
 
-    @Test("and whose slot was given to another process leaves, and lets its successor be")
-    func isReplaced() async throws {
+    @Test(
+        "and whose slot was given to another process leaves, and lets its successor be",
+        arguments: [false, true]
+    )
+    func isReplaced(successorHasLeft: Bool) async throws {
         try await Fleet.with { fleet in
             let first = try await fleet.start("slot")
             first.signal(SIGSTOP)
             let second = try await fleet.start("slot")
+            if successorHasLeft {
+                second.signal(SIGTERM)
+                await second.ended()
+            }
             // Until the first must stop itself on waking: it does not come to asking what became of its lease.
             try await fleet.database.until(
                 """
@@ -45,10 +52,13 @@ struct FrozenExecutorTests {
                 is: 1
             )
             first.signal(SIGCONT)
-            try await until("one of them ends") { !first.isRunning || !second.isRunning }
-            #expect(second.isRunning)
-            _ = try await fleet.enqueue(noop, Nothing()).result()
-            #expect(try await fleet.lives(of: "slot").count { $0 == "active" } == 1)
+            try await until("one of them ends, or joins again") {
+                if !first.isRunning || (!successorHasLeft && !second.isRunning) { return true }
+                return try await fleet.lives(of: "slot").count > 2
+            }
+            try #require(!first.isRunning)
+            if !successorHasLeft { _ = try await fleet.enqueue(noop, Nothing()).result() }
+            #expect(try await fleet.lives(of: "slot").count { $0 == "active" } == (successorHasLeft ? 0 : 1))
             #expect(try await fleet.lives(of: "slot").count == 2)
         }
     }

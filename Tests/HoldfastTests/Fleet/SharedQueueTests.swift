@@ -37,9 +37,11 @@ struct SharedQueueTests {
             _ = try await fleet.start("two", timing: .longLease)
             first.signal(SIGTERM)
             #expect(await first.ended() == 0)
-            #expect(try await handle.result() == 3000)
+            try await until("the other one runs it") {
+                let workflow = try await fleet.client.workflow("w")
+                return workflow.executorID == "two" && workflow.status == .pending
+            }
             let workflow = try await fleet.client.workflow("w")
-            #expect(workflow.executorID == "two")
             #expect(workflow.recoveryAttempts == 1)
             #expect(try await fleet.takeovers() == [])
             #expect(try await fleet.lives(of: "one") == ["stopped shutdown"])

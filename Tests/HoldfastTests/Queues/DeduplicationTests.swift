@@ -5,7 +5,7 @@ import Holdfast
 import HoldfastPostgres
 import Testing
 
-@Suite("Deduplication on a queue", .timeLimit(.minutes(3)))
+@Suite("Deduplication on a queue", .timeLimit(.minutes(5)))
 struct DeduplicationTests {
     private static func withWaiting(
         _ test: @escaping @Sendable (Scenario<Int, Int>, Diary, Door) async throws -> Void

@@ -5,7 +5,7 @@ import Foundation
 import Holdfast
 import Testing
 
-@Suite("Delays and time-outs", .timeLimit(.minutes(3)))
+@Suite("Delays and time-outs", .timeLimit(.minutes(5)))
 struct DelayTests {
     @Test("delayed work is not claimed before its time")
     func delay() async throws {

@@ -5,7 +5,7 @@ import Holdfast
 import HoldfastPostgres
 import Testing
 
-@Suite("Work that other programs enqueue", .timeLimit(.minutes(3)))
+@Suite("Work that other programs enqueue", .timeLimit(.minutes(5)))
 struct ForeignWorkTests {
     struct Order: Codable, Sendable {
         var item: String

@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("The order and the limits of a queue", .timeLimit(.minutes(3)))
+@Suite("The order and the limits of a queue", .timeLimit(.minutes(5)))
 struct QueueOrderTests {
     /// Enqueues while nobody listens, then lets an executor work it off one at a time.
     private static func order(

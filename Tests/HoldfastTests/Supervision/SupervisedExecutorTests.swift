@@ -8,7 +8,7 @@ import Testing
 
 @testable import Holdfast
 
-@Suite("An executor under supervision", .timeLimit(.minutes(3)))
+@Suite("An executor under supervision", .timeLimit(.minutes(5)))
 struct SupervisedExecutorTests {
     /// Runs the executor supervised for the length of `body`.
     private static func supervise(

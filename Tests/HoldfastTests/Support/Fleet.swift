@@ -73,12 +73,8 @@ final class Fleet: Sendable {
         }
     }
 
-    private var hasSessions: Bool {
-        !self.database.configuration.isPooled || self.database.configuration.directURL != nil
-    }
-
     /// Why a killed executor is declared dead: behind a pooler without a way past it there is no session to watch.
-    var reasonOfADeath: String { self.hasSessions ? "session_lost" : "lease_expired" }
+    var reasonOfADeath: String { self.database.hasSession ? "session_lost" : "lease_expired" }
 
     /// Starts an executor; returns when it claims and runs work and its peers watch its session, or at once if the test is not
     /// to wait for that.
@@ -95,7 +91,7 @@ final class Fleet: Sendable {
         self.workers.withLock { $0.append(worker) }
         guard waits else { return worker }
         try await worker.ready()
-        guard self.hasSessions else { return worker }
+        guard self.database.hasSession else { return worker }
         try await until("executor '\(id)' has told of its session") {
             try await self.database.count(
                 """

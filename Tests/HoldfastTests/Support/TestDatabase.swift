@@ -34,6 +34,9 @@ struct TestDatabase: Sendable {
         return logger
     }()
 
+    /// Whether executors have a lease session and hear notifications.
+    var hasSession: Bool { !self.configuration.isPooled || self.configuration.directURL != nil }
+
     /// Runs a test on schemas of its own, without a row in them.
     ///
     /// - Parameters:

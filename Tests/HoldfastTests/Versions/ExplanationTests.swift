@@ -5,7 +5,7 @@ import Holdfast
 import Synchronization
 import Testing
 
-@Suite("Why a workflow waits", .timeLimit(.minutes(2)))
+@Suite("Why a workflow waits", .timeLimit(.minutes(5)))
 struct ExplanationTests {
     static let blocked = WorkflowReference<Nothing, Nothing>("blocked")
 

@@ -5,7 +5,7 @@ import Holdfast
 import Synchronization
 import Testing
 
-@Suite("A patch", .timeLimit(.minutes(2)))
+@Suite("A patch", .timeLimit(.minutes(5)))
 struct PatchTests {
     static let workflow = WorkflowReference<Nothing, [String]>("patched")
 

@@ -5,7 +5,7 @@ import Holdfast
 import Testing
 
 /// The record of a workflow that was interrupted amid parallel steps has gaps: later steps ended before earlier ones.
-@Suite("The replay check of a record with gaps", .timeLimit(.minutes(2)))
+@Suite("The replay check of a record with gaps", .timeLimit(.minutes(5)))
 struct ReplayCheckTests {
     private static let workflow = WorkflowReference<Nothing, Nothing>("gaps")
 

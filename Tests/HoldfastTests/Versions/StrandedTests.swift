@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("Work that no live executor claims", .timeLimit(.minutes(2)))
+@Suite("Work that no live executor claims", .timeLimit(.minutes(5)))
 struct StrandedTests {
     private static let noop = WorkflowReference<Nothing, Nothing>("noop")
 

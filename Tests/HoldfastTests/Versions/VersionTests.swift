@@ -5,7 +5,7 @@ import Holdfast
 import Synchronization
 import Testing
 
-@Suite("Versions of an application", .timeLimit(.minutes(2)))
+@Suite("Versions of an application", .timeLimit(.minutes(5)))
 struct VersionTests {
     static let workflow = WorkflowReference<Nothing, [String]>("versioned")
 

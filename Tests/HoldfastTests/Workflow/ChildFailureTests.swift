@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("A child workflow without a result", .timeLimit(.minutes(3)))
+@Suite("A child workflow without a result", .timeLimit(.minutes(5)))
 struct ChildFailureTests {
     static let child = WorkflowReference<String, Int>("child")
     static let middle = WorkflowReference<String, Int>("middle")

@@ -5,7 +5,7 @@ import Holdfast
 import HoldfastPostgres
 import Testing
 
-@Suite("A child workflow", .timeLimit(.minutes(3)))
+@Suite("A child workflow", .timeLimit(.minutes(5)))
 struct ChildTests {
     static let double = WorkflowReference<Int, Int>("double")
 

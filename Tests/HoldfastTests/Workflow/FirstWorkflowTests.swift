@@ -5,7 +5,7 @@ import Holdfast
 import Synchronization
 import Testing
 
-@Suite("A workflow from start to outcome", .timeLimit(.minutes(2)))
+@Suite("A workflow from start to outcome", .timeLimit(.minutes(5)))
 struct FirstWorkflowTests {
     static let greet = WorkflowReference<String, String>("greet")
 

@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("Parallel steps", .timeLimit(.minutes(3)))
+@Suite("Parallel steps", .timeLimit(.minutes(5)))
 struct ParallelStepTests {
     @Test("are numbered in the order of the calls, whatever the order in which they end")
     func numbering() async throws {
@@ -117,7 +117,7 @@ struct ParallelStepTests {
     }
 }
 
-@Suite("Mapping items to steps", .timeLimit(.minutes(3)))
+@Suite("Mapping items to steps", .timeLimit(.minutes(5)))
 struct MapTests {
     @Test("returns the results in the items' order")
     func order() async throws {

@@ -5,7 +5,7 @@ import Foundation
 import Holdfast
 import Testing
 
-@Suite("A durable sleep", .timeLimit(.minutes(3)))
+@Suite("A durable sleep", .timeLimit(.minutes(5)))
 struct SleepTests {
     @Test("records when it ends, as seconds since 1970")
     func recorded() async throws {

@@ -5,7 +5,7 @@ import Holdfast
 import Synchronization
 import Testing
 
-@Suite("The error of a step", .timeLimit(.minutes(3)))
+@Suite("The error of a step", .timeLimit(.minutes(5)))
 struct StepErrorTests {
     struct Declined: Error, Codable, Equatable {
         var reason: String

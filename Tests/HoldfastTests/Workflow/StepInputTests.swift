@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("A step's bad input", .timeLimit(.minutes(3)))
+@Suite("A step's bad input", .timeLimit(.minutes(5)))
 struct StepInputTests {
     @Test(
         "a name that is blank, reserved or cannot be stored is refused",
@@ -108,7 +108,7 @@ struct StepInputTests {
     }
 }
 
-@Suite("Code that has changed since a workflow began", .timeLimit(.minutes(3)))
+@Suite("Code that has changed since a workflow began", .timeLimit(.minutes(5)))
 struct ChangedCodeTests {
     /// A workflow that calls a step for each name it is told, as different builds of the code would.
     private static func replay(

@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("A step that is tried again", .timeLimit(.minutes(3)))
+@Suite("A step that is tried again", .timeLimit(.minutes(5)))
 struct StepRetryTests {
     struct Flaky: Error {
         var attempt: Int

@@ -5,7 +5,7 @@ import Foundation
 import Holdfast
 import Testing
 
-@Suite("A step", .timeLimit(.minutes(3)))
+@Suite("A step", .timeLimit(.minutes(5)))
 struct StepTests {
     /// Its JSON form keeps milliseconds only.
     struct Stamp: Codable, Sendable, Equatable {

@@ -5,7 +5,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("The command line", .timeLimit(.minutes(2))) struct CommandLineTests {
+@Suite("The command line", .timeLimit(.minutes(5))) struct CommandLineTests {
     private let tool = Tool(environment: ["HOLDFAST_DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/db"])
 
     private static let commands: [[String]] = [

@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("holdfast queue and holdfast fleet", .timeLimit(.minutes(2))) struct FleetAndQueueTests {
+@Suite("holdfast queue and holdfast fleet", .timeLimit(.minutes(5))) struct FleetAndQueueTests {
     @Test("queue list: registered queues and those with work on them")
     func queues() async throws {
         try await ToolDatabase.with { database in
@@ -106,7 +106,7 @@ import Testing
                         now() - interval '60 s', now() - interval '50.5 s', 1)
                 """
             )
-            #expect(try await database.run("fleet", "status").output.contains("  expired 50 s ago  "))
+            #expect(try await database.run("fleet", "status").output.contains(/expired 5\d s ago/))
         }
     }
 }

@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("holdfast fleet drain", .timeLimit(.minutes(2))) struct FleetDrainTests {
+@Suite("holdfast fleet drain", .timeLimit(.minutes(5))) struct FleetDrainTests {
     @Test("living executors are asked and drain; ended and unknown ones are named")
     func drain() async throws {
         try await ToolDatabase.with { database in

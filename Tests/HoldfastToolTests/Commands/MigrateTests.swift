@@ -5,7 +5,7 @@ import Holdfast
 import TestSupport
 import Testing
 
-@Suite("holdfast migrate", .timeLimit(.minutes(2))) struct MigrateTests {
+@Suite("holdfast migrate", .timeLimit(.minutes(5))) struct MigrateTests {
     @Test("checks, creates, and finds nothing to do the second time")
     func creates() async throws {
         try await ToolDatabase.with(isMigrated: false) { database in

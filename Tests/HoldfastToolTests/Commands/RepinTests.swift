@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("holdfast version repin", .timeLimit(.minutes(2))) struct RepinTests {
+@Suite("holdfast version repin", .timeLimit(.minutes(5))) struct RepinTests {
     private static let words = ["version", "repin", "--from", "v1", "--to", "v2", "--application", "test-app"]
 
     @Test("a dry run names the step that differs and changes nothing")

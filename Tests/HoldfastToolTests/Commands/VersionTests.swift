@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("holdfast version", .timeLimit(.minutes(2))) struct VersionTests {
+@Suite("holdfast version", .timeLimit(.minutes(5))) struct VersionTests {
     @Test("list: a table, the latest first, its document, and what fleet status says of it")
     func list() async throws {
         try await ToolDatabase.with { database in

@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("holdfast workflow: what it changes", .timeLimit(.minutes(2))) struct WorkflowControlTests {
+@Suite("holdfast workflow: what it changes", .timeLimit(.minutes(5))) struct WorkflowControlTests {
     private func status(_ id: WorkflowID, _ database: ToolDatabase) async throws -> WorkflowStatus {
         try await database.client.workflow(id).status
     }

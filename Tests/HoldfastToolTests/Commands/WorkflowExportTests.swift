@@ -4,7 +4,7 @@
 import Holdfast
 import Testing
 
-@Suite("holdfast workflow export", .timeLimit(.minutes(2))) struct WorkflowExportTests {
+@Suite("holdfast workflow export", .timeLimit(.minutes(5))) struct WorkflowExportTests {
     @Test("prints the history of a workflow, with --json as without")
     func export() async throws {
         try await ToolDatabase.with { database in

@@ -5,7 +5,7 @@ import Foundation
 import Holdfast
 import Testing
 
-@Suite("holdfast workflow: what it shows", .timeLimit(.minutes(2))) struct WorkflowTests {
+@Suite("holdfast workflow: what it shows", .timeLimit(.minutes(5))) struct WorkflowTests {
     /// One workflow that succeeded, one that failed, one that waits.
     private func withWorkflows(_ body: (ToolDatabase) async throws -> Void) async throws {
         try await ToolDatabase.with { database in
