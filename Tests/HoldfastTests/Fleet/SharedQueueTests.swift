@@ -32,7 +32,8 @@ struct SharedQueueTests {
     func handOver() async throws {
         try await Fleet.with { fleet in
             let first = try await fleet.start("one", timing: .longLease)
-            let handle = try await fleet.enqueue(sleepy, 3000)
+            // It sleeps for longer than the test may take.
+            _ = try await fleet.enqueue(sleepy, 600_000)
             try await fleet.untilRecorded(2)
             _ = try await fleet.start("two", timing: .longLease)
             first.signal(SIGTERM)
