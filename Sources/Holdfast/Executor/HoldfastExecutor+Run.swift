@@ -44,6 +44,7 @@ extension HoldfastExecutor {
             limit = Task {
                 try await Task.sleep(for: duration)
                 self.core.closeNow()
+                self.membership.abandonConnections()
             }
         }
         defer { limit?.cancel() }

@@ -4,15 +4,15 @@
 import Holdfast
 import Testing
 
-@Suite("An executor that an operator drains", .timeLimit(.minutes(5)))
+@Suite("An executor that an operator drains", .timeLimit(.minutes(10)))
 struct DrainTests {
     @Test("hands its work over, claims nothing more, and stays in the fleet until it is stopped")
     func drain() async throws {
         try await Fleet.with { fleet in
-            _ = try await fleet.start("one")
+            _ = try await fleet.start("one", timing: .longLease)
             let handle = try await fleet.enqueue(sleepy, 2000)
             try await fleet.untilRecorded(2)
-            _ = try await fleet.start("two")
+            _ = try await fleet.start("two", timing: .longLease)
             let drained = try await fleet.client.drain(["one", "nobody"])
             #expect(drained == ["one"])
             #expect(try await handle.result() == 2000)

@@ -6,7 +6,7 @@ import Holdfast
 import HoldfastPostgres
 import Testing
 
-@Suite("An executor that was frozen beyond its lease", .timeLimit(.minutes(5)))
+@Suite("An executor that was frozen beyond its lease", .timeLimit(.minutes(10)))
 struct FrozenExecutorTests {
     @Test("begins no step any more when it wakes")
     func beginsNothing() async throws {

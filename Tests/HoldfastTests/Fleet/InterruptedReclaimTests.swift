@@ -6,7 +6,7 @@ import Holdfast
 import HoldfastPostgres
 import Testing
 
-@Suite("A reclaim in several batches", .timeLimit(.minutes(5)))
+@Suite("A reclaim in several batches", .timeLimit(.minutes(10)))
 struct InterruptedReclaimTests {
     /// Two batches and a rest.
     private static let count = 1200
@@ -62,7 +62,7 @@ struct InterruptedReclaimTests {
     )
     func killed(commits: Bool) async throws {
         try await Fleet.with { fleet in
-            let first = try await fleet.start("one")
+            let first = try await fleet.start("one", timing: .longLease)
             try await Self.withStuckReclaim(fleet) {
                 await first.killNow()
                 // The server's process does not notice and commits its batch, or it ends and the batch is rolled back.
@@ -76,7 +76,7 @@ struct InterruptedReclaimTests {
             }
             let batch = commits ? 500 : 0
             try await fleet.database.until("SELECT count(*) FROM {h}.takeovers", is: batch)
-            _ = try await fleet.start("two")
+            _ = try await fleet.start("two", timing: .longLease)
             try await Self.check(fleet)
             let byFirst = try await fleet.database.count(
                 "SELECT count(*) FROM {h}.takeovers WHERE by_executor_id = 'one'"
@@ -90,7 +90,7 @@ struct InterruptedReclaimTests {
     @Test("whose executor is drained meanwhile gives it no new work; the others do it all", arguments: Drain.allCases)
     func drained(drain: Drain) async throws {
         try await Fleet.with { fleet in
-            let first = try await fleet.start("one")
+            let first = try await fleet.start("one", timing: .longLease)
             try await Self.withStuckReclaim(fleet) {
                 switch drain {
                 case .byOperator:
@@ -102,7 +102,7 @@ struct InterruptedReclaimTests {
                     #expect(await first.ended() == 0)
                     #expect(try await fleet.lives(of: "one") == ["stopped shutdown"])
                 }
-                _ = try await fleet.start("two")
+                _ = try await fleet.start("two", timing: .longLease)
             }
             try await Self.check(fleet)
             #expect(fleet.folder.lines().allSatisfy { $0.hasSuffix(" two") })

@@ -5,7 +5,7 @@ import Foundation
 import Holdfast
 import Testing
 
-@Suite("An executor that is killed", .timeLimit(.minutes(5)))
+@Suite("An executor that is killed", .timeLimit(.minutes(10)))
 struct KilledExecutorTests {
     @Test("between a step's effect and its checkpoint: the step runs again, once")
     func betweenEffectAndCheckpoint() async throws {
@@ -29,12 +29,12 @@ struct KilledExecutorTests {
     @Test("after a checkpoint: the completed steps are not run again")
     func afterCheckpoint() async throws {
         try await Fleet.with { fleet in
-            let first = try await fleet.start("one")
+            let first = try await fleet.start("one", timing: .longLease)
             let handle = try await fleet.enqueue(sleepy, 1500)
             // The sleep's own record is the second checkpoint.
             try await fleet.untilRecorded(2)
             await first.killNow()
-            _ = try await fleet.start("two")
+            _ = try await fleet.start("two", timing: .longLease)
             #expect(try await handle.result() == 1500)
             #expect(fleet.folder.lines() == ["effect w 1 one", "effect w 2 two"])
         }
@@ -58,11 +58,11 @@ struct KilledExecutorTests {
     @Test("frozen beyond its lease, it writes nothing after it wakes")
     func frozen() async throws {
         try await Fleet.with { fleet in
-            let first = try await fleet.start("one")
+            let first = try await fleet.start("one", timing: .shortLease)
             let handle = try await fleet.enqueue("w", steps: 2, gates: [1])
             try await fleet.folder.until("effect w 1")
             first.signal(SIGSTOP)
-            let second = try await fleet.start("two")
+            let second = try await fleet.start("two", timing: .shortLease)
             try await fleet.folder.until("effect w 1", happened: 2)
             // With the gate open the frozen process would write its checkpoint as soon as it wakes.
             fleet.folder.open("w-1")

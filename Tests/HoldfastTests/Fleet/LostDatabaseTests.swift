@@ -6,7 +6,7 @@ import Holdfast
 import TestSupport
 import Testing
 
-@Suite("An executor that loses its database for longer than its lease", .timeLimit(.minutes(5)))
+@Suite("An executor that loses its database for longer than its lease", .timeLimit(.minutes(10)))
 struct LostDatabaseTests {
     enum Loss: CaseIterable, Sendable {
         /// Connections end, new ones are refused.
@@ -30,12 +30,12 @@ struct LostDatabaseTests {
     func comesBack(loss: Loss) async throws {
         try await Fleet.with { fleet in
             try await fleet.withProxy { proxy, url in
-                _ = try await fleet.start("one") { $0.url = url }
+                _ = try await fleet.start("one", timing: .shortLease) { $0.url = url }
                 let cancelled = try await fleet.enqueue("w", steps: 2, gates: [1])
                 let late = try await fleet.enqueue("late", steps: 2, gates: [1])
                 try await fleet.folder.until("effect w 1")
                 try await fleet.folder.until("effect late 1")
-                let second = try await fleet.start("two")
+                let second = try await fleet.start("two", timing: .shortLease)
                 loss.begin(proxy)
                 // The checkpoint of this step is on its way when the way is cut.
                 fleet.folder.open("late-1")
@@ -70,14 +70,14 @@ struct LostDatabaseTests {
     func stopped() async throws {
         try await Fleet.with { fleet in
             try await fleet.withProxy { proxy, url in
-                let first = try await fleet.start("one") { $0.url = url }
+                let first = try await fleet.start("one", timing: .shortLease) { $0.url = url }
                 let handle = try await fleet.enqueue("w", steps: 1, gates: [1])
                 try await fleet.folder.until("effect w 1")
                 proxy.become(.silent)
                 first.signal(SIGTERM)
                 first.signal(SIGTERM)
                 #expect(await first.ended() == 0)
-                _ = try await fleet.start("two")
+                _ = try await fleet.start("two", timing: .shortLease)
                 fleet.folder.open("w-1")
                 #expect(try await handle.result() == 1)
                 #expect(try await fleet.takeovers() == ["one lease_expired requeued"])

@@ -5,7 +5,7 @@ import Foundation
 import Holdfast
 import Testing
 
-@Suite("An operator's order in the middle of a takeover", .timeLimit(.minutes(5)))
+@Suite("An operator's order in the middle of a takeover", .timeLimit(.minutes(10)))
 struct OperatorTests {
     enum Order: CaseIterable, Sendable {
         case cancel, resume, delete

@@ -5,7 +5,7 @@ import Foundation
 import Holdfast
 import Testing
 
-@Suite("A workflow under which executors keep dying", .timeLimit(.minutes(5)))
+@Suite("A workflow under which executors keep dying", .timeLimit(.minutes(10)))
 struct PoisonTests {
     @Test("is delayed, then given up, with the executors it took down; its neighbour is finished")
     func quarantine() async throws {

@@ -5,7 +5,7 @@ import Holdfast
 import TestSupport
 import Testing
 
-@Suite("A fleet whose Postgres is down", .timeLimit(.minutes(5)))
+@Suite("A fleet whose Postgres is down", .timeLimit(.minutes(10)))
 struct ServerRestartTests {
     private static let executors = ["one", "two", "three"]
 
@@ -65,7 +65,7 @@ struct ServerRestartTests {
 
     @Test("for longer than the lease: all stop by themselves and come back, and each step's result is recorded once")
     func long() async throws {
-        try await Self.withOutage(.init(), until: "this executor stops its work", times: 1) { fleet, handles in
+        try await Self.withOutage(.shortLease, until: "this executor stops its work", times: 1) { fleet, handles in
             for id in Self.executors { fleet.folder.open("w-\(id)-1") }
             for handle in handles { #expect(try await handle.result() == 2) }
             for id in Self.executors {

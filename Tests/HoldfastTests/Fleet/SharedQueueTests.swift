@@ -5,12 +5,12 @@ import Foundation
 import Holdfast
 import Testing
 
-@Suite("Several executors on one queue", .timeLimit(.minutes(5)))
+@Suite("Several executors on one queue", .timeLimit(.minutes(10)))
 struct SharedQueueTests {
     @Test("run each of 5,000 workflows exactly once")
     func exactlyOnce() async throws {
         try await Fleet.with { fleet in
-            for id in ["one", "two"] { _ = try await fleet.start(id) { $0.concurrency = 256 } }
+            for id in ["one", "two"] { _ = try await fleet.start(id, timing: .longLease) { $0.concurrency = 256 } }
             let count = 5000
             try await fleet.enqueueMany(count)
             try await fleet.database.until(
@@ -31,11 +31,11 @@ struct SharedQueueTests {
     @Test("hand work over on SIGTERM at once, and no attempt is counted")
     func handOver() async throws {
         try await Fleet.with { fleet in
-            let first = try await fleet.start("one")
+            let first = try await fleet.start("one", timing: .longLease)
             // It sleeps for longer than the test may take.
             _ = try await fleet.enqueue(sleepy, 600_000)
             try await fleet.untilRecorded(2)
-            _ = try await fleet.start("two")
+            _ = try await fleet.start("two", timing: .longLease)
             first.signal(SIGTERM)
             #expect(await first.ended() == 0)
             try await until("the other one runs it") {

@@ -9,7 +9,7 @@ import Testing
 
 @testable import Holdfast
 
-@Suite("Two live executors with one executorID", .timeLimit(.minutes(5)))
+@Suite("Two live executors with one executorID", .timeLimit(.minutes(10)))
 struct SlotTests {
     @Test("in one process: the later one has the slot, the other one's run() says who, and it writes nothing more")
     func inProcess() async throws {
@@ -88,13 +88,13 @@ struct SlotTests {
     func cutOff() async throws {
         try await Fleet.with { fleet in
             try await fleet.withProxy { proxy, url in
-                let first = try await fleet.start("slot") { $0.url = url }
+                let first = try await fleet.start("slot", timing: .shortLease) { $0.url = url }
                 let handle = try await fleet.enqueue("w", steps: 1, gates: [1])
                 try await fleet.folder.until("effect w 1")
                 proxy.become(.silent)
                 // It has stopped by itself, and tries to join again from now on.
                 try await fleet.folder.until("cancelled w 1")
-                let second = try await fleet.start("slot")
+                let second = try await fleet.start("slot", timing: .longLease)
                 try await fleet.folder.until("effect w 1", happened: 2)
                 proxy.become(.open)
                 #expect(await first.ended() == 1)

@@ -6,7 +6,7 @@ import Holdfast
 import Testing
 
 /// Leases here expire in no test: what is taken over was handed over.
-@Suite("An executor that is told to stop", .timeLimit(.minutes(5)))
+@Suite("An executor that is told to stop", .timeLimit(.minutes(10)))
 struct StopTests {
     private static let patient: WorkerProcess.Timing = {
         var timing = WorkerProcess.Timing.longLease

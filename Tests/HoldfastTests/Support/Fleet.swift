@@ -48,7 +48,18 @@ final class Fleet: Sendable {
         self.client = client
     }
 
+    /// Fleets wait more than they compute; but they keep databases meanwhile, and other tests wait for those.
+    private static let turnstile = Turnstile(4)
+
     static func with<R>(url: String? = nil, _ body: (Fleet) async throws -> R) async throws -> R {
+        await self.turnstile.enter()
+        let result: Result<R, any Error>
+        do { result = .success(try await self.withFleet(url, body)) } catch { result = .failure(error) }
+        await self.turnstile.leave()
+        return try result.get()
+    }
+
+    private static func withFleet<R>(_ url: String?, _ body: (Fleet) async throws -> R) async throws -> R {
         try await TestDatabase.with(url: url) { database in
             try await WorkerFolder.with { folder in
                 try await withClient(database) { client in

@@ -19,6 +19,8 @@ final class WorkerProcess: @unchecked Sendable {
         var lease = 2000
         var grace = 5000
 
+        /// Short enough to wait for its end, long enough that a busy machine does not end it.
+        static let shortLease = Timing(selfStop: 3000, lease: 4000)
         /// A lease that expires in no test: what is seen in time is seen by other means.
         static let longLease = Timing(selfStop: 500_000, lease: 600_000)
     }
