@@ -40,7 +40,14 @@ package enum Command {
         var none = sigset_t()
         sigemptyset(&none)
         posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        var flags = Int16(POSIX_SPAWN_SETSIGMASK)
+        // A server that it leaves behind must not keep open what others wait for the end of.
+        #if canImport(Darwin)
+        flags |= Int16(POSIX_SPAWN_CLOEXEC_DEFAULT)
+        #elseif canImport(Glibc)
+        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+        #endif
+        posix_spawnattr_setflags(&attributes, flags)
 
         var pid: pid_t = 0
         let arguments = words.map { strdup($0) } + [nil]

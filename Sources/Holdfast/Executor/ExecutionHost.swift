@@ -22,10 +22,8 @@ final class ExecutionHost: Sendable {
     let clock: any WorkflowClock
     let faults: ProcessFaults?
     let logger: Logger
-    /// The tokens of the present incarnation; `nil` while this process is no member of the fleet and must own nothing.
-    private let tokens = Mutex<TokenSequence?>(nil)
-    /// The moment at which this process stops its work unless it renews its lease before.
-    private let selfStopAt = Mutex<ContinuousClock.Instant?>(nil)
+    /// The present right of this process to own work.
+    private let tenure = Mutex(Tenure())
 
     init(
         core: ClientCore,
@@ -51,40 +49,35 @@ final class ExecutionHost: Sendable {
     // MARK: Membership
 
     /// The process is a member: it may own work under tokens of this incarnation.
-    func open(_ incarnation: Incarnation) {
-        self.tokens.withLock { $0 = TokenSequence(incarnation: incarnation) }
-    }
+    func open(_ incarnation: Incarnation) { self.tenure.withLock { $0.open(incarnation) } }
 
-    /// The lease was renewed.
-    func renewed(selfStopAt: ContinuousClock.Instant?) { self.selfStopAt.withLock { $0 = selfStopAt } }
+    /// The lease was renewed, or is over (`nil`).
+    func renewed(selfStopAt: ContinuousClock.Instant?) { self.tenure.withLock { $0.renewed(selfStopAt: selfStopAt) } }
 
-    /// Whether steps may begin at `now`. A process that was frozen runs on where it stood, before anything in it can notice
-    /// that its time is over; the clock tells at once.
-    func mayBeginSteps(now: ContinuousClock.Instant) -> Bool {
-        self.selfStopAt.withLock { $0.map { now < $0 } ?? false }
-    }
+    /// Whether steps may begin at `now`.
+    func mayBeginSteps(now: ContinuousClock.Instant) -> Bool { self.tenure.withLock { $0.mayBeginSteps(now: now) } }
 
     /// The process must assume that it is taken for dead: it gives up what it runs and writes nothing more of it.
     func fence() {
-        self.tokens.withLock { $0 = nil }
+        self.tenure.withLock { $0.shut() }
         self.running.closeAll(.selfFenced)
         self.writer.fence()
     }
 
     /// A test has killed what stands for the process: everything it runs is over.
     func bury() {
-        self.tokens.withLock { $0 = nil }
+        self.tenure.withLock { $0.shut() }
         self.running.closeAll(.killed)
         self.writer.fence()
     }
 
     /// Whether this process may own work.
-    var isOpen: Bool { self.tokens.withLock { $0 != nil } }
+    var isOpen: Bool { self.tenure.withLock { $0.isOpen } }
 
-    func nextToken() -> String? { self.tokens.withLock { $0?.next() } }
+    func nextToken() -> String? { self.tenure.withLock { $0.nextToken() } }
 
     /// Whether a token is of the present incarnation. A start that waited for the database may carry an older one.
-    func isCurrent(_ token: String) -> Bool { self.tokens.withLock { $0?.made(token) ?? false } }
+    func isCurrent(_ token: String) -> Bool { self.tenure.withLock { $0.isCurrent(token) } }
 
     // MARK: Starts
 

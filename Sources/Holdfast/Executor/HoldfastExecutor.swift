@@ -99,7 +99,7 @@ public final class HoldfastExecutor: Service {
         )
         host.running.whenFreed { claimer.slotFreed() }
         let (findings, continuation) = AsyncStream.makeStream(
-            of: Membership.Finding.self,
+            of: ReclaimMachine.Finding.self,
             bufferingPolicy: .bufferingNewest(16)
         )
         let session = database.session(applicationName: "holdfast-session", lease: configuration.lease)

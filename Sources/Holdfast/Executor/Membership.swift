@@ -11,12 +11,6 @@ import Synchronization
 ///
 /// Who owns what: the `LivenessMachine` decides, the host opens and closes the executions, the reclaimer buries peers.
 final class Membership: Sendable {
-    /// What peers' ends ask for.
-    enum Finding: Sendable {
-        case suspects([RenewalReport.Peer], mayJudgeLeases: Bool, mayJudgeSessions: Bool)
-        case unreclaimed([RenewalReport.Dead])
-    }
-
     /// What the rest of the executor wants to hear.
     struct Events: Sendable {
         /// This process has joined, for the first time or again.
@@ -49,7 +43,7 @@ final class Membership: Sendable {
     private let database: SystemDatabase
     private let host: ExecutionHost
     private let session: PostgresListener?
-    private let findings: AsyncStream<Finding>.Continuation
+    private let findings: AsyncStream<ReclaimMachine.Finding>.Continuation
     private let events: Events
     private let logger: Logger
     private let state: Mutex<State>
@@ -61,7 +55,7 @@ final class Membership: Sendable {
         configuration: HoldfastExecutor.Configuration,
         host: ExecutionHost,
         session: PostgresListener?,
-        findings: AsyncStream<Finding>.Continuation,
+        findings: AsyncStream<ReclaimMachine.Finding>.Continuation,
         events: Events
     ) {
         self.configuration = configuration
@@ -90,12 +84,10 @@ final class Membership: Sendable {
         self.state.withLock { ($0.machine.holdsLease(now: .now), $0.renewedAt) }
     }
 
-    /// What this executor may call a death at this moment.
-    func judgement() -> (leases: Bool, sessions: Bool) {
+    /// What this executor may call a death at this moment; `nil`: it is no member.
+    var judgement: ReclaimMachine.Judgement? {
         let now = ContinuousClock.now
-        return self.state.withLock {
-            ($0.machine.mayJudgeLeases(now: now), $0.machine.mayJudgeSessions(now: now))
-        }
+        return self.state.withLock { $0.machine.judgement(now: now) }
     }
 
     func beginDrain() {
@@ -262,23 +254,17 @@ final class Membership: Sendable {
         if abs(jump.inSeconds) > self.configuration.heartbeat.inSeconds {
             self.logger.warning("the database's clock was set", metadata: ["by": "\(jump)"])
         }
-        let (action, mayJudgeLeases, mayJudgeSessions) = self.state.withLock { state in
+        let (action, judgement) = self.state.withLock { state in
             let action = state.machine.answered(report.answer, sentAt: sentAt, now: now)
             self.host.renewed(selfStopAt: state.machine.selfStopAt)
             if case .renewed = report.answer { state.renewedAt = sentAt }
             state.machine.databaseClockWasSet(by: jump, sentAt: sentAt)
-            return (action, state.machine.mayJudgeLeases(now: now), state.machine.mayJudgeSessions(now: now))
+            return (action, state.machine.judgement(now: now))
         }
         self.perform(action, because: "the database says that this incarnation is over")
-        guard action == .none else { return }
-        let suspects = report.suspects.filter { suspect in
-            (suspect.isSessionGone && mayJudgeSessions) || (suspect.isLeaseExpired && mayJudgeLeases)
-        }
-        if !suspects.isEmpty {
-            self.findings.yield(
-                .suspects(suspects, mayJudgeLeases: mayJudgeLeases, mayJudgeSessions: mayJudgeSessions)
-            )
-        }
+        guard action == .none, let judgement else { return }
+        let suspects = report.suspects.filter(judgement.convicts)
+        if !suspects.isEmpty { self.findings.yield(.suspects(suspects, judgement)) }
         if report.isDrainRequested { self.events.onDrainRequested() }
         if !report.unreclaimed.isEmpty { self.findings.yield(.unreclaimed(report.unreclaimed)) }
     }

@@ -7,7 +7,7 @@ import Logging
 
 /// Buries peers that are gone and puts their work back into its queues, in bounded batches.
 ///
-/// All healthy executors of the dead one's version share the load through `SKIP LOCKED`; there is no leader. A reclaim
+/// The `ReclaimMachine` decides; this performs. All healthy executors of the dead one's version share the load through `SKIP LOCKED`; there is no leader. A reclaim
 /// that dies half-way is finished by the next: the dead member stays listed until it owns nothing.
 final class Reclaimer: Sendable {
     private static let batch = 500
@@ -17,7 +17,7 @@ final class Reclaimer: Sendable {
     private let host: ExecutionHost
     private let membership: Membership
     private let quarantineAfter: Int?
-    private let findings: AsyncStream<Membership.Finding>
+    private let findings: AsyncStream<ReclaimMachine.Finding>
     /// Called with the queues that work came back to.
     private let onReturned: @Sendable ([String]) -> Void
     private let logger: Logger
@@ -26,7 +26,7 @@ final class Reclaimer: Sendable {
         host: ExecutionHost,
         membership: Membership,
         quarantineAfter: Int?,
-        findings: AsyncStream<Membership.Finding>,
+        findings: AsyncStream<ReclaimMachine.Finding>,
         onReturned: @escaping @Sendable ([String]) -> Void
     ) {
         self.host = host
@@ -39,17 +39,8 @@ final class Reclaimer: Sendable {
 
     func run() async {
         for await finding in self.findings {
-            do {
-                switch finding {
-                case .suspects(let suspects, let mayJudgeLeases, let mayJudgeSessions):
-                    try await self.bury(
-                        suspects,
-                        mayJudgeLeases: mayJudgeLeases,
-                        mayJudgeSessions: mayJudgeSessions
-                    )
-                case .unreclaimed(let dead):
-                    try await self.reclaim(dead)
-                }
+            do throws(PostgresError) {
+                try await self.handle(finding)
             } catch {
                 // Found again by the next renewal.
                 self.logger.warning("a reclaim was interrupted", metadata: ["error": "\(error)"])
@@ -57,22 +48,44 @@ final class Reclaimer: Sendable {
         }
     }
 
-    private func bury(
-        _ suspects: [RenewalReport.Peer],
-        mayJudgeLeases: Bool,
-        mayJudgeSessions: Bool
-    ) async throws {
-        guard self.membership.member != nil else { return }
-        if suspects.contains(where: { !$0.isLeaseExpired }) { try await Task.sleep(for: Self.confirmation) }
-        // The finding may be old: what was a fair judgement then need not be one after an outage.
-        let judgement = self.membership.judgement()
+    /// Performs what the machine decides, until nothing is left to do for this finding.
+    private func handle(_ finding: ReclaimMachine.Finding) async throws(PostgresError) {
+        var machine = ReclaimMachine(confirmation: Self.confirmation, batch: Self.batch)
+        var action = machine.found(finding, standing: self.membership.judgement)
+        while true {
+            switch action {
+            case .finish:
+                return
+            case .lookAgain:
+                return self.membership.lookAgain()
+            case .wait(let duration):
+                // Cancelled in a shutdown: others will look.
+                guard (try? await Task.sleep(for: duration)) != nil else { return }
+                action = machine.confirmed(standing: self.membership.judgement)
+            case .declareDead(let suspects, let judgement):
+                let (ended, ours) = try await self.declareDead(suspects, judgement)
+                action = machine.declared(ended, ours: ours, isMember: self.membership.member != nil)
+            case .reclaim(let dead):
+                guard let member = self.membership.member else { return }
+                let count = try await self.reclaim(dead, by: member)
+                action = machine.reclaimed(count, isMember: self.membership.member != nil)
+            case .markReclaimed(let dead):
+                try await self.host.database.markReclaimed(dead.map(\.incarnation))
+                action = machine.marked()
+            }
+        }
+    }
+
+    /// - Returns: Those who were declared dead, and those among them that are of our version.
+    private func declareDead(
+        _ suspects: [String],
+        _ judgement: ReclaimMachine.Judgement
+    ) async throws(PostgresError) -> (ended: [ReclaimMachine.Dead], ours: [ReclaimMachine.Dead]) {
         let ended = try await self.host.database.declareDead(
-            suspects.map(\.incarnation),
+            suspects,
             by: self.host.identity.executorID.rawValue,
-            mayJudgeLeases: mayJudgeLeases && judgement.leases,
-            mayJudgeSessions: mayJudgeSessions && judgement.sessions
+            judgement: judgement
         )
-        guard !ended.isEmpty else { return }
         for (dead, version) in ended {
             self.logger.warning(
                 "an executor is gone",
@@ -82,38 +95,40 @@ final class Reclaimer: Sendable {
             )
         }
         let ours = ended.filter { $0.version == self.host.identity.applicationVersion }
-        if !ours.isEmpty { try await self.reclaim(ours.map(\.dead)) }
-        self.membership.lookAgain()
+        return (ended.map(\.dead), ours.map(\.dead))
     }
 
-    private func reclaim(_ dead: [RenewalReport.Dead]) async throws {
-        while let member = self.membership.member {
-            let report = try await self.host.database.reclaim(
-                dead,
-                by: member,
-                limit: Self.batch,
-                quarantineAfter: self.quarantineAfter
+    /// Puts one batch back.
+    ///
+    /// - Returns: How many workflows.
+    private func reclaim(
+        _ dead: [ReclaimMachine.Dead],
+        by member: Member
+    ) async throws(PostgresError) -> Int {
+        let report = try await self.host.database.reclaim(
+            dead,
+            by: member,
+            limit: Self.batch,
+            quarantineAfter: self.quarantineAfter
+        )
+        let count = report.total
+        if count > 0 {
+            self.host.metrics.reclaimed(count)
+            self.logger.notice(
+                "took over the work of the dead",
+                metadata: [
+                    "workflows": "\(count)", "from": "\(dead.map(\.executorID).joined(separator: ", "))",
+                    "delayed": "\(report.delayed)", "quarantined": "\(report.quarantined)",
+                ]
             )
-            let count = report.total
-            if count > 0 {
-                self.host.metrics.reclaimed(count)
-                self.logger.notice(
-                    "took over the work of the dead",
-                    metadata: [
-                        "workflows": "\(count)", "from": "\(dead.map(\.executorID).joined(separator: ", "))",
-                        "delayed": "\(report.delayed)", "quarantined": "\(report.quarantined)",
-                    ]
-                )
-                self.onReturned(Array(report.requeued.keys))
-            }
-            if report.quarantined > 0 {
-                self.logger.error(
-                    "executors keep dying under these workflows; they are given up until somebody resumes them",
-                    metadata: ["workflows": "\(report.quarantinedIDs)"]
-                )
-            }
-            if count < Self.batch { break }
+            self.onReturned(Array(report.requeued.keys))
         }
-        try await self.host.database.markReclaimed(dead.map(\.incarnation))
+        if report.quarantined > 0 {
+            self.logger.error(
+                "executors keep dying under these workflows; they are given up until somebody resumes them",
+                metadata: ["workflows": "\(report.quarantinedIDs)"]
+            )
+        }
+        return count
     }
 }

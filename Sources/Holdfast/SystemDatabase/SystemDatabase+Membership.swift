@@ -41,29 +41,15 @@ package struct JoinReport: Sendable {
 
 /// What one renewal brought back.
 package struct RenewalReport: Sendable {
-    package struct Peer: Sendable, Hashable {
-        package var incarnation: String
-        package var executorID: String
-        package var applicationVersion: String
-        package var isLeaseExpired: Bool
-        package var isSessionGone: Bool
-    }
-
-    package struct Dead: Sendable, Hashable {
-        package var incarnation: String
-        package var executorID: String
-        package var reason: String
-    }
-
     package var answer: LivenessMachine.RenewalAnswer
     /// The database's clock, in seconds since 1970.
     package var serverTime = 0.0
     /// Whether an operator wants this executor drained.
     package var isDrainRequested = false
     /// Watched peers that look gone.
-    package var suspects: [Peer]
+    package var suspects: [ReclaimMachine.Suspect]
     /// Ended incarnations of this application and version that may still own work.
-    package var unreclaimed: [Dead]
+    package var unreclaimed: [ReclaimMachine.Dead]
 }
 
 extension SystemDatabase {
@@ -241,17 +227,15 @@ extension SystemDatabase {
                 }
             case "peer":
                 report.suspects.append(
-                    RenewalReport.Peer(
+                    ReclaimMachine.Suspect(
                         incarnation: try row.string(1),
-                        executorID: try row.string(2),
-                        applicationVersion: try row.string(3),
                         isLeaseExpired: try row.bool(4),
                         isSessionGone: try row.bool(5)
                     )
                 )
             default:
                 report.unreclaimed.append(
-                    RenewalReport.Dead(
+                    ReclaimMachine.Dead(
                         incarnation: try row.string(1),
                         executorID: try row.string(2),
                         reason: try row.string(3)
@@ -270,9 +254,8 @@ extension SystemDatabase {
     func declareDead(
         _ incarnations: [String],
         by executorID: String,
-        mayJudgeLeases: Bool,
-        mayJudgeSessions: Bool
-    ) async throws(PostgresError) -> [(dead: RenewalReport.Dead, version: String)] {
+        judgement: ReclaimMachine.Judgement
+    ) async throws(PostgresError) -> [(dead: ReclaimMachine.Dead, version: String)] {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
@@ -290,13 +273,13 @@ extension SystemDatabase {
                 RETURNING incarnation, executor_id, end_reason, application_version
                 """,
                 [
-                    .textArray(incarnations), .text(executorID), .bool(mayJudgeLeases), .bool(mayJudgeSessions),
+                    .textArray(incarnations), .text(executorID), .bool(judgement.leases), .bool(judgement.sessions),
                 ]
             )
         )
-        var dead: [(dead: RenewalReport.Dead, version: String)] = []
+        var dead: [(dead: ReclaimMachine.Dead, version: String)] = []
         for row in result {
-            let member = RenewalReport.Dead(
+            let member = ReclaimMachine.Dead(
                 incarnation: try row.string(0),
                 executorID: try row.string(1),
                 reason: try row.string(2)

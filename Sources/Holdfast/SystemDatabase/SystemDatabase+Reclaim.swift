@@ -33,7 +33,7 @@ extension SystemDatabase {
     ///
     /// - Returns: How many workflows came back, by queue; delayed and quarantined ones have no queue here.
     func reclaim(
-        _ dead: [RenewalReport.Dead],
+        _ dead: [ReclaimMachine.Dead],
         by member: Member,
         limit: Int,
         quarantineAfter: Int?

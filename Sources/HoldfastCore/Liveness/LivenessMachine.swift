@@ -101,6 +101,15 @@ package struct LivenessMachine: Sendable {
         return now >= trusted
     }
 
+    /// What this executor may call a death; `nil`: it is no member.
+    package func judgement(now: Instant) -> ReclaimMachine.Judgement? {
+        guard self.isMember else { return nil }
+        return ReclaimMachine.Judgement(
+            leases: self.mayJudgeLeases(now: now),
+            sessions: self.mayJudgeSessions(now: now)
+        )
+    }
+
     package mutating func sessionOpened(now: Instant) {
         self.sessionTrustedFrom = self.hadSession ? now.advanced(by: self.lease / 2) : now
         self.hadSession = true

@@ -108,7 +108,15 @@ enum TemporaryServer {
         sigemptyset(&none)
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK) | Int16(POSIX_SPAWN_SETPGROUP))
+        var flags = Int16(POSIX_SPAWN_SETSIGMASK) | Int16(POSIX_SPAWN_SETPGROUP)
+        // The server lives as long as this process: whoever waits for the end of one of our files, as Foundation's `Process`
+        // does for that of its child, would wait for ever if the server had it, too.
+        #if canImport(Darwin)
+        flags |= Int16(POSIX_SPAWN_CLOEXEC_DEFAULT)
+        #elseif canImport(Glibc)
+        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+        #endif
+        posix_spawnattr_setflags(&attributes, flags)
         var pid: pid_t = 0
         let arguments = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }

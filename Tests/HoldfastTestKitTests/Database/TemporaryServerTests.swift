@@ -34,8 +34,13 @@ struct TemporaryServerTests {
 
     @Test("is served over the network of an executor, too")
     func network() async throws {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        defer { close(ends[0]) }
         // In this process: it ends with it.
         let connection = try await TemporaryServer.start()
+        close(ends[1])
+        #expect(isAtEnd(ends[0]), "the server has a file of this process, which would never come to its end")
         let endpoint = try #require(try PostgresConfiguration(connection).endpoint())
         #expect(endpoint.host.hasPrefix("/tmp/holdfast-test-"))
         try await TestDatabase.with(.url(connection)) { database in
@@ -47,6 +52,12 @@ struct TemporaryServerTests {
                 #expect(try await handle.result() == 2)
             }
         }
+    }
+
+    /// Whether nobody can write to the other end of a pipe any more. Other tests start programs, which have it for a moment.
+    private func isAtEnd(_ descriptor: Int32) -> Bool {
+        var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return Foundation.poll(&poll, 1, 60_000) == 1 && poll.revents & Int16(POLLHUP) != 0
     }
 
     @Test("needs the programs of one, and a user to run them as")
