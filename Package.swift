@@ -96,7 +96,25 @@ let package = Package(
             dependencies: ["HoldfastPostgres", "TestSupport", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings
         ),
-        .testTarget(name: "HoldfastCoreTests", dependencies: ["HoldfastCore"], swiftSettings: settings),
+        // A fleet, its network and its database, simulated around the machines of the core.
+        .target(
+            name: "FleetSimulation",
+            dependencies: ["HoldfastCore", .product(name: "HeapModule", package: "swift-collections")],
+            path: "Tests/FleetSimulation",
+            swiftSettings: settings
+        ),
+        // Runs any number of its schedules: ops/simulate.
+        .executableTarget(
+            name: "FleetSimulator",
+            dependencies: ["FleetSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Tests/FleetSimulator",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "HoldfastCoreTests",
+            dependencies: ["HoldfastCore", "FleetSimulation"],
+            swiftSettings: settings
+        ),
         // A process for the tests to kill.
         .executableTarget(
             name: "TestWorker",

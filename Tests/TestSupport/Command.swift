@@ -45,7 +45,11 @@ package enum Command {
         #if canImport(Darwin)
         flags |= Int16(POSIX_SPAWN_CLOEXEC_DEFAULT)
         #elseif canImport(Glibc)
-        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+        // By its name: the header hides it from Swift.
+        typealias CloseFrom = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32
+        if let symbol = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np") {
+            _ = unsafeBitCast(symbol, to: CloseFrom.self)(&actions, 3)
+        }
         #endif
         posix_spawnattr_setflags(&attributes, flags)
 

@@ -124,6 +124,7 @@ public final class HoldfastExecutor: Service {
         self.reclaimer = Reclaimer(
             host: host,
             membership: self.membership,
+            heartbeat: configuration.heartbeat,
             quarantineAfter: configuration.quarantineAfter,
             findings: findings
         ) { queues in

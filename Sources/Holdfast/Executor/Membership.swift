@@ -26,18 +26,16 @@ final class Membership: Sendable {
     private struct State {
         var machine: LivenessMachine
         var member: Member?
-        /// What this process has called itself since it joined last, joined or not: an answer may have been lost.
-        var incarnations: [Incarnation] = []
-        var hasJoined = false
+        /// The place of this process in the order in which all began; drawn before it joins first.
+        var began: Int64?
+        /// How often it has tried to join.
+        var lives: Int32 = 0
         var holdsSession = false
         var isDraining = false
         /// It is about to end its membership itself: it renews its lease until then, and joins no more.
         var isLeaving = false
         var renewedAt: ContinuousClock.Instant?
     }
-
-    /// More joins than that in one outage whose answers were lost are not to be expected.
-    private static let rememberedIncarnations = 1000
 
     private let configuration: HoldfastExecutor.Configuration
     private let database: SystemDatabase
@@ -124,10 +122,19 @@ final class Membership: Sendable {
     /// Joins as a new incarnation; the first attempt that fails for good throws. Once a member, a process whose slot was given
     /// to another meanwhile does not join any more: it stops for good.
     func join() async throws(PostgresError) {
+        // A server that has fallen silent would be waited for without end. Cancelled when the answer is there.
+        let limit = Task {
+            try await Task.sleep(for: self.configuration.selfStop)
+            self.abandonConnections()
+        }
+        defer { limit.cancel() }
         let incarnation = Incarnation()
         let identity = self.host.identity
+        let (began, life) = try await self.nextLife()
         let member = Member(
             incarnation: incarnation,
+            began: began,
+            life: life,
             executorID: identity.executorID.rawValue,
             applicationName: identity.applicationName,
             applicationVersion: identity.applicationVersion,
@@ -138,18 +145,8 @@ final class Membership: Sendable {
             queues: self.configuration.queueSelection.listed,
             leaseMilliseconds: self.configuration.lease.inMilliseconds
         )
-        let (former, isFirst) = self.state.withLock { state in
-            defer { state.incarnations = state.incarnations.suffix(Self.rememberedIncarnations) + [incarnation] }
-            return (state.incarnations, !state.hasJoined)
-        }
-        // A server that has fallen silent would be waited for without end. Cancelled when the answer is there.
-        let limit = Task {
-            try await Task.sleep(for: self.configuration.selfStop)
-            self.abandonConnections()
-        }
-        defer { limit.cancel() }
         let sentAt = ContinuousClock.now
-        let report = try await self.database.join(member, former: former, isFirst: isFirst)
+        let report = try await self.database.join(member)
         self.host.databaseClock.answered(report.serverTime, sentAt: sentAt, receivedAt: .now)
         guard report.hasJoined else {
             let action = self.state.withLock { $0.machine.refused() }
@@ -157,8 +154,6 @@ final class Membership: Sendable {
         }
         let isInTime = self.state.withLock { state in
             state.machine.joined(sentAt: sentAt, serverEpoch: report.serverEpoch)
-            state.hasJoined = true
-            state.incarnations = [incarnation]
             state.member = member
             state.renewedAt = sentAt
             state.holdsSession = false
@@ -186,6 +181,18 @@ final class Membership: Sendable {
             )
         }
         self.events.onJoined()
+    }
+
+    /// Each attempt is a life of its own: its answer may be lost, and it may arrive after the next one.
+    private func nextLife() async throws(PostgresError) -> (began: Int64, life: Int32) {
+        var began = self.state.withLock { $0.began }
+        if began == nil { began = try await self.database.nextBeginning() }
+        return self.state.withLock { state in
+            let place = state.began ?? began ?? 0
+            state.began = place
+            state.lives += 1
+            return (place, state.lives)
+        }
     }
 
     private func joinAgain() async {
@@ -263,8 +270,8 @@ final class Membership: Sendable {
         }
         self.perform(action, because: "the database says that this incarnation is over")
         guard action == .none, let judgement else { return }
-        let suspects = report.suspects.filter(judgement.convicts)
-        if !suspects.isEmpty { self.findings.yield(.suspects(suspects, judgement)) }
+        let suspects = judgement.fair(report.suspects)
+        if !suspects.isEmpty { self.findings.yield(.suspects(suspects)) }
         if report.isDrainRequested { self.events.onDrainRequested() }
         if !report.unreclaimed.isEmpty { self.findings.yield(.unreclaimed(report.unreclaimed)) }
     }

@@ -16,6 +16,7 @@ final class Reclaimer: Sendable {
 
     private let host: ExecutionHost
     private let membership: Membership
+    private let heartbeat: Duration
     private let quarantineAfter: Int?
     private let findings: AsyncStream<ReclaimMachine.Finding>
     /// Called with the queues that work came back to.
@@ -25,12 +26,14 @@ final class Reclaimer: Sendable {
     init(
         host: ExecutionHost,
         membership: Membership,
+        heartbeat: Duration,
         quarantineAfter: Int?,
         findings: AsyncStream<ReclaimMachine.Finding>,
         onReturned: @escaping @Sendable ([String]) -> Void
     ) {
         self.host = host
         self.membership = membership
+        self.heartbeat = heartbeat
         self.quarantineAfter = quarantineAfter
         self.findings = findings
         self.onReturned = onReturned
@@ -50,7 +53,11 @@ final class Reclaimer: Sendable {
 
     /// Performs what the machine decides, until nothing is left to do for this finding.
     private func handle(_ finding: ReclaimMachine.Finding) async throws(PostgresError) {
-        var machine = ReclaimMachine(confirmation: Self.confirmation, batch: Self.batch)
+        var machine = ReclaimMachine(
+            confirmation: Self.confirmation,
+            secondLook: self.heartbeat * 3 / 2,
+            batch: Self.batch
+        )
         var action = machine.found(finding, standing: self.membership.judgement)
         while true {
             switch action {
@@ -62,8 +69,8 @@ final class Reclaimer: Sendable {
                 // Cancelled in a shutdown: others will look.
                 guard (try? await Task.sleep(for: duration)) != nil else { return }
                 action = machine.confirmed(standing: self.membership.judgement)
-            case .declareDead(let suspects, let judgement):
-                let (ended, ours) = try await self.declareDead(suspects, judgement)
+            case .declareDead(let suspects):
+                let (ended, ours) = try await self.declareDead(suspects)
                 action = machine.declared(ended, ours: ours, isMember: self.membership.member != nil)
             case .reclaim(let dead):
                 guard let member = self.membership.member else { return }
@@ -78,13 +85,11 @@ final class Reclaimer: Sendable {
 
     /// - Returns: Those who were declared dead, and those among them that are of our version.
     private func declareDead(
-        _ suspects: [String],
-        _ judgement: ReclaimMachine.Judgement
+        _ suspects: [ReclaimMachine.Suspect]
     ) async throws(PostgresError) -> (ended: [ReclaimMachine.Dead], ours: [ReclaimMachine.Dead]) {
         let ended = try await self.host.database.declareDead(
             suspects,
-            by: self.host.identity.executorID.rawValue,
-            judgement: judgement
+            by: self.host.identity.executorID.rawValue
         )
         for (dead, version) in ended {
             self.logger.warning(

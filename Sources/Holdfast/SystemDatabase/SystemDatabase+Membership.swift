@@ -7,6 +7,10 @@ import HoldfastPostgres
 /// One life of an executor as it enters the fleet.
 package struct Member: Sendable {
     package var incarnation: Incarnation
+    /// The place of its process in the order in which processes began.
+    package var began: Int64
+    /// Which life of its process this is.
+    package var life: Int32
     package var executorID: String
     package var applicationName: String
     package var applicationVersion: String
@@ -53,25 +57,30 @@ package struct RenewalReport: Sendable {
 }
 
 extension SystemDatabase {
+    /// Draws the place of a process in the order in which all began.
+    func nextBeginning() async throws(PostgresError) -> Int64 {
+        let result = try await self.pool.execute(
+            PostgresQuery("SELECT nextval('\(self.names.holdfast).beginnings')")
+        )
+        guard let row = result.first else { throw PostgresError(.decoding, "a sequence answered nothing") }
+        return Int64(try row.int(0))
+    }
+
     /// Enters the fleet. An older incarnation in the same slot is over: a process that starts there proves it dead, or at
     /// least replaces it.
     ///
+    /// A slot belongs to the process that began last, and to the last life of that one. Whoever comes before another that has
+    /// been there is refused, even if that one has left again: whoever gave the slot away counts on this process being gone. That
+    /// also holds for a join that arrives late, after its process, or a later one, has joined once more.
+    ///
     /// Joins of one slot take turns: of two that began at the same moment the second must see the first.
-    ///
-    /// A process that joins again may have been given up meanwhile, and its slot given to another. It is refused when another
-    /// lives in the slot, or has joined there since, even if that one has left again: whoever gave the slot away counts on this
-    /// process being gone.
-    ///
-    /// - Parameters:
-    ///   - former: The earlier incarnations of this process.
-    ///   - isFirst: Whether this process has just begun. One that joins again does not supersede a process that began later.
-    func join(_ member: Member, former: [Incarnation], isFirst: Bool) async throws(PostgresError) -> JoinReport {
+    func join(_ member: Member) async throws(PostgresError) -> JoinReport {
         let results = try await self.pool.pipeline([
             PostgresQuery(
                 "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
                 [.text("\(self.names.holdfast.text)/\(member.applicationName)/\(member.executorID)")]
             ),
-            self.joinQuery(member, former: former, isFirst: isFirst),
+            self.joinQuery(member),
         ])
         guard let row = results[1].first else { throw PostgresError(.decoding, "a join answered nothing") }
         var report = JoinReport(serverEpoch: try row.string(0), serverTime: try row.double(1))
@@ -83,26 +92,24 @@ extension SystemDatabase {
         return report
     }
 
-    private func joinQuery(_ member: Member, former: [Incarnation], isFirst: Bool) -> PostgresQuery {
+    private func joinQuery(_ member: Member) -> PostgresQuery {
         PostgresQuery(
             """
             WITH locked AS MATERIALIZED (
-              SELECT incarnation, host, pid, lock_key, session_server_epoch
+              SELECT incarnation, host, pid, began, lock_key, session_server_epoch
                 FROM \(self.names.holdfast).executors
                WHERE application_name = $3 AND executor_id = $2 AND state IN ('active', 'draining')
                  AND incarnation <> $1
                ORDER BY incarnation FOR UPDATE
             ), others AS MATERIALIZED (
-              SELECT incarnation, host, pid, incarnation = ANY($14::text[]) AS is_former,
+              SELECT incarnation, host, pid, began = $13 AS is_former,
                      CASE WHEN session_server_epoch = pg_postmaster_start_time()
                           THEN NOT pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END AS is_alive
                 FROM locked
             ), verdict AS MATERIALIZED (
-              SELECT $13 OR NOT EXISTS (SELECT 1 FROM others WHERE NOT is_former) AND NOT EXISTS (
+              SELECT NOT EXISTS (
                 SELECT 1 FROM \(self.names.holdfast).executors
-                 WHERE application_name = $3 AND executor_id = $2 AND incarnation <> ALL($14::text[])
-                   AND started_at > (SELECT max(started_at) FROM \(self.names.holdfast).executors
-                                      WHERE incarnation = ANY($14::text[]))) AS may_join
+                 WHERE application_name = $3 AND executor_id = $2 AND (began, life) > ($13, $14)) AS may_join
             ), superseded AS (
               UPDATE \(self.names.holdfast).executors e
                  SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2,
@@ -112,10 +119,10 @@ extension SystemDatabase {
             ), joined AS (
               INSERT INTO \(self.names.holdfast).executors
                 (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
-                 lease_ms, renewed_at, lease_expires_at, lock_key, workflows, queues)
+                 lease_ms, renewed_at, lease_expires_at, lock_key, workflows, queues, began, life)
               SELECT $1, $2, $3, $4, 'active', $5, $6, $7, $8, clock_timestamp(),
                      clock_timestamp() + $8::int8 * interval '1 millisecond', $9, $10,
-                     CASE WHEN $11 THEN $12::text[] END
+                     CASE WHEN $11 THEN $12::text[] END, $13, $14
                WHERE (SELECT may_join FROM verdict)
             )
             SELECT extract(epoch FROM pg_postmaster_start_time())::text,
@@ -127,7 +134,7 @@ extension SystemDatabase {
                 .text(member.applicationVersion), .text(member.host), .int4(member.pid),
                 .int4(Int32(clamping: member.capacity)), .int8(member.leaseMilliseconds),
                 .int8(member.incarnation.lockKey), .textArray(member.workflows), .bool(member.queues != nil),
-                .textArray(member.queues ?? []), .bool(isFirst), .textArray(former.map(\.text)),
+                .textArray(member.queues ?? []), .int8(member.began), .int4(member.life),
             ]
         )
     }
@@ -155,6 +162,12 @@ extension SystemDatabase {
           OR lease_expires_at > clock_timestamp() + 2 * lease_ms * interval '1 millisecond')
         """
 
+    /// Whether its watchers should have seen long ago that it has expired: perhaps it has not, and the clock was set.
+    private static let isLeaseOverdue = """
+        (lease_expires_at < clock_timestamp() - lease_ms / 4 * interval '1 millisecond'
+          OR lease_expires_at > clock_timestamp() + 2 * lease_ms * interval '1 millisecond')
+        """
+
     /// Renews the lease and looks at the next peers, in one statement.
     ///
     /// The members of an application form a ring by incarnation; each watches the three after it, so that every member has
@@ -163,7 +176,7 @@ extension SystemDatabase {
     /// took it. All time is the database's.
     static func renewSQL(_ names: SchemaNames) -> String {
         let columns = """
-            incarnation, executor_id, application_version, lease_expires_at, lease_ms, lock_key, session_server_epoch
+            incarnation, lease_expires_at, lease_ms, lock_key, session_server_epoch
             """
         let alive = "application_name = $2 AND state IN ('active', 'draining')"
         return """
@@ -183,7 +196,7 @@ extension SystemDatabase {
             ), watched AS MATERIALIZED (
               SELECT * FROM (SELECT * FROM ahead UNION ALL SELECT * FROM wrapped) r ORDER BY lap, incarnation LIMIT 3
             ), probed AS MATERIALIZED (
-              SELECT incarnation, executor_id, application_version, \(isLeaseExpired) AS expired,
+              SELECT incarnation, \(isLeaseExpired) AS expired, \(isLeaseOverdue) AS overdue,
                      CASE WHEN session_server_epoch = pg_postmaster_start_time()
                           THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END AS gone
                 FROM watched
@@ -192,7 +205,7 @@ extension SystemDatabase {
                    (SELECT end_reason FROM \(names.holdfast).executors WHERE incarnation = $1),
                    extract(epoch FROM clock_timestamp())::text, EXISTS (SELECT 1 FROM me), coalesce((SELECT drain_requested FROM me), FALSE)
             UNION ALL
-            SELECT 'peer', incarnation, executor_id, application_version, expired, gone
+            SELECT 'peer', incarnation, overdue::text, NULL, expired, gone
               FROM probed WHERE expired OR gone
             UNION ALL
             (SELECT 'dead', incarnation, executor_id, coalesce(end_reason, 'shutdown'), FALSE, FALSE
@@ -230,6 +243,7 @@ extension SystemDatabase {
                     ReclaimMachine.Suspect(
                         incarnation: try row.string(1),
                         isLeaseExpired: try row.bool(4),
+                        isOverdue: try row.string(2) == "true",
                         isSessionGone: try row.bool(5)
                     )
                 )
@@ -251,29 +265,34 @@ extension SystemDatabase {
     /// A suspect whose row is locked is left for the next look: one of its claims is under way, which the reclaim would not see, or
     /// it is renewing its lease. Waiting would be wrong, because a transaction whose client was cut off may hold the lock for
     /// long, and other suspects would wait with it.
+    ///
+    /// - Parameter suspects: With what each is suspected of, and nothing else.
     func declareDead(
-        _ incarnations: [String],
-        by executorID: String,
-        judgement: ReclaimMachine.Judgement
+        _ suspects: [ReclaimMachine.Suspect],
+        by executorID: String
     ) async throws(PostgresError) -> [(dead: ReclaimMachine.Dead, version: String)] {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
                 UPDATE \(self.names.holdfast).executors
                    SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2,
-                       end_reason = CASE WHEN \(Self.isLeaseExpired) THEN 'lease_expired' ELSE 'session_lost' END
-                 WHERE incarnation = ANY(ARRAY(
+                       end_reason = CASE WHEN s.by_lease AND \(Self.isLeaseExpired) THEN 'lease_expired'
+                                         ELSE 'session_lost' END
+                  FROM unnest($1::text[], $3::bool[], $4::bool[]) AS s(suspect, by_lease, by_session)
+                 WHERE incarnation = s.suspect
+                   AND incarnation = ANY(ARRAY(
                      SELECT incarnation FROM \(self.names.holdfast).executors
                       WHERE incarnation = ANY($1::text[]) AND state IN ('active', 'draining')
                       ORDER BY incarnation FOR UPDATE SKIP LOCKED))
                    AND state IN ('active', 'draining')
-                   AND (($3 AND \(Self.isLeaseExpired))
-                        OR CASE WHEN $4 AND session_server_epoch = pg_postmaster_start_time()
+                   AND ((s.by_lease AND \(Self.isLeaseExpired))
+                        OR CASE WHEN s.by_session AND session_server_epoch = pg_postmaster_start_time()
                                 THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END)
                 RETURNING incarnation, executor_id, end_reason, application_version
                 """,
                 [
-                    .textArray(incarnations), .text(executorID), .bool(judgement.leases), .bool(judgement.sessions),
+                    .textArray(suspects.map(\.incarnation)), .text(executorID),
+                    .boolArray(suspects.map(\.isLeaseExpired)), .boolArray(suspects.map(\.isSessionGone)),
                 ]
             )
         )

@@ -95,7 +95,8 @@ package struct LivenessMachine: Sendable {
     /// Whether this executor may call a vanished lease session a death.
     ///
     /// Not without a session of its own, and not for half a lease after it lost one: when the server ends all sessions at
-    /// once, as it does after the crash of one backend, everybody's is gone although nobody died.
+    /// once, as it does after the crash of one backend, everybody's is gone although nobody died. Who has just begun cannot know
+    /// whether that happened, and gives the others three heartbeats to say that they live.
     package func mayJudgeSessions(now: Instant) -> Bool {
         guard self.isMember, let trusted = self.sessionTrustedFrom else { return false }
         return now >= trusted
@@ -111,7 +112,7 @@ package struct LivenessMachine: Sendable {
     }
 
     package mutating func sessionOpened(now: Instant) {
-        self.sessionTrustedFrom = self.hadSession ? now.advanced(by: self.lease / 2) : now
+        self.sessionTrustedFrom = now.advanced(by: self.hadSession ? self.lease / 2 : self.heartbeat * 3)
         self.hadSession = true
     }
 
@@ -132,9 +133,12 @@ package struct LivenessMachine: Sendable {
     }
 
     /// The database's clock was set: leases look older or newer than they are, until all have been renewed since.
+    ///
+    /// Less than half of the time between self-stop and lease does no harm: leases that end so much too early still end after the
+    /// self-stop.
     package mutating func databaseClockWasSet(by jump: Duration, sentAt: Instant) {
         let distance = jump < .zero ? .zero - jump : jump
-        guard distance > self.heartbeat, case .member(var membership) = self.state else { return }
+        guard distance > min(self.heartbeat, (self.lease - self.selfStop) / 2), case .member(var membership) = self.state else { return }
         membership.trustedSince = max(membership.trustedSince, sentAt)
         self.state = .member(membership)
     }

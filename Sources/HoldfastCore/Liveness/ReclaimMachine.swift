@@ -5,7 +5,8 @@
 ///
 /// It handles one finding at a time:
 /// - *confirming*: suspects whose session is gone are looked at again after a moment, because a live process takes its lock
-///   again at once. Then *declaring*.
+///   again at once; those whose lease looks expired for long, after more than a heartbeat, because a live process renews it.
+///   Then *declaring*.
 /// - *declaring*: the database is asked to declare them dead; it looks again itself. Then *reclaiming* those that are of our
 ///   version, or finished.
 /// - *reclaiming*: their work is put back in bounded batches, until a batch is not full. Then *marking*.
@@ -18,12 +19,24 @@ package struct ReclaimMachine: Sendable {
     package struct Suspect: Sendable, Hashable {
         package var incarnation: String
         package var isLeaseExpired: Bool
+        /// Whether its lease looks expired for so long that somebody should have seen it before, or ends too far ahead. The
+        /// database's clock may have been set, there and back again, while nobody looked.
+        package var isOverdue: Bool
         package var isSessionGone: Bool
 
-        package init(incarnation: String, isLeaseExpired: Bool, isSessionGone: Bool) {
+        package init(incarnation: String, isLeaseExpired: Bool, isOverdue: Bool, isSessionGone: Bool) {
             self.incarnation = incarnation
             self.isLeaseExpired = isLeaseExpired
+            self.isOverdue = isOverdue
             self.isSessionGone = isSessionGone
+        }
+
+        /// What of the suspicion is fair.
+        func judged(by judgement: Judgement) -> Suspect? {
+            var suspect = self
+            suspect.isLeaseExpired = self.isLeaseExpired && judgement.leases
+            suspect.isSessionGone = self.isSessionGone && judgement.sessions
+            return suspect.isLeaseExpired || suspect.isSessionGone ? suspect : nil
         }
     }
 
@@ -52,20 +65,13 @@ package struct ReclaimMachine: Sendable {
             self.sessions = sessions
         }
 
-        /// Whether this suspect may be taken for dead.
-        package func convicts(_ suspect: Suspect) -> Bool {
-            (suspect.isSessionGone && self.sessions) || (suspect.isLeaseExpired && self.leases)
-        }
-
-        /// What both allow.
-        package func and(_ other: Judgement) -> Judgement {
-            Judgement(leases: self.leases && other.leases, sessions: self.sessions && other.sessions)
-        }
+        /// Those who may be taken for dead, each for what it is rightly suspected of.
+        package func fair(_ suspects: [Suspect]) -> [Suspect] { suspects.compactMap { $0.judged(by: self) } }
     }
 
     package enum Finding: Sendable, Equatable {
-        /// With what was a fair judgement when they were found.
-        case suspects([Suspect], Judgement)
+        /// What was a fair suspicion when they were found.
+        case suspects([Suspect])
         case unreclaimed([Dead])
     }
 
@@ -75,7 +81,7 @@ package struct ReclaimMachine: Sendable {
         /// Look again after this time: `confirmed`.
         case wait(Duration)
         /// Answered by `declared`.
-        case declareDead([String], Judgement)
+        case declareDead([Suspect])
         /// One batch of at most `batch` workflows, answered by `reclaimed`.
         case reclaim([Dead])
         /// Answered by `marked`.
@@ -86,7 +92,7 @@ package struct ReclaimMachine: Sendable {
 
     private enum State: Sendable {
         case idle
-        case confirming([Suspect], Judgement)
+        case confirming([Suspect])
         case declaring
         case reclaiming([Dead], isBurial: Bool)
         case marking(isBurial: Bool)
@@ -94,13 +100,17 @@ package struct ReclaimMachine: Sendable {
 
     private var state: State = .idle
     private let confirmation: Duration
+    private let secondLook: Duration
     private let batch: Int
 
     /// - Parameters:
     ///   - confirmation: How long after it was found gone a session is looked at again.
+    ///   - secondLook: How long after it was found an overdue lease is looked at again: more than a heartbeat, so that whoever
+    ///     lives has renewed it.
     ///   - batch: The most workflows that one statement puts back.
-    package init(confirmation: Duration, batch: Int) {
+    package init(confirmation: Duration, secondLook: Duration, batch: Int) {
         self.confirmation = confirmation
+        self.secondLook = secondLook
         self.batch = batch
     }
 
@@ -113,8 +123,9 @@ package struct ReclaimMachine: Sendable {
         switch finding {
         case .unreclaimed(let dead):
             return self.reclaim(dead, isBurial: false)
-        case .suspects(let suspects, let judgement):
-            self.state = .confirming(suspects, judgement)
+        case .suspects(let suspects):
+            self.state = .confirming(suspects)
+            if suspects.contains(where: { $0.isLeaseExpired && $0.isOverdue }) { return .wait(self.secondLook) }
             guard suspects.allSatisfy(\.isLeaseExpired) else { return .wait(self.confirmation) }
             return self.confirmed(standing: standing)
         }
@@ -122,11 +133,11 @@ package struct ReclaimMachine: Sendable {
 
     /// The time for a second look has come. What was a fair judgement when the suspects were found need not be one now.
     package mutating func confirmed(standing: Judgement?) -> Action {
-        guard case .confirming(let suspects, let judgement) = self.state, let standing else { return self.finish() }
-        let fair = judgement.and(standing)
-        guard fair.leases || fair.sessions else { return self.finish() }
+        guard case .confirming(let suspects) = self.state, let standing else { return self.finish() }
+        let fair = standing.fair(suspects)
+        guard !fair.isEmpty else { return self.finish() }
         self.state = .declaring
-        return .declareDead(suspects.map(\.incarnation), fair)
+        return .declareDead(fair)
     }
 
     /// - Parameters:

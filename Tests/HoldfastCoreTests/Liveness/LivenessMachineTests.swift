@@ -192,17 +192,18 @@ struct LivenessMachineTests {
         machine.mayJudgeSessions(now: at(moment))
     }
 
-    @Test("Sessions are judged while this executor has one itself, and not for half a lease after it lost one")
+    @Test("Sessions are judged three heartbeats after this executor got its first, and half a lease after it lost one")
     func sessions() {
         var machine = State.member.machine
         #expect(!Self.mayJudgeSessions(machine, at: 1000))
         machine.sessionOpened(now: Self.at(1000))
-        #expect(Self.mayJudgeSessions(machine, at: 1000))
+        #expect(!Self.mayJudgeSessions(machine, at: 3999))
+        #expect(Self.mayJudgeSessions(machine, at: 4000))
         machine.sessionClosed()
-        #expect(!Self.mayJudgeSessions(machine, at: 1500))
-        machine.sessionOpened(now: Self.at(2000))
-        #expect(!Self.mayJudgeSessions(machine, at: 6999))
-        #expect(Self.mayJudgeSessions(machine, at: 7000))
+        #expect(!Self.mayJudgeSessions(machine, at: 4500))
+        machine.sessionOpened(now: Self.at(5000))
+        #expect(!Self.mayJudgeSessions(machine, at: 9999))
+        #expect(Self.mayJudgeSessions(machine, at: 10_000))
     }
 
     @Test("Who is no member judges no sessions", arguments: [State.joining, .fenced, .replaced])

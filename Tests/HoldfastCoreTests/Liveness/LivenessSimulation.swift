@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import FleetSimulation
 import HoldfastCore
 
 /// One executor, a network that delays and loses messages, and a database that keeps leases by its own clock, driven by

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import FleetSimulation
 import HoldfastCore
 import Testing
 

@@ -3,7 +3,7 @@
 
 /// Holdfast's own schema: what the fleet knows about itself. Other SDKs never look into it, so it has its own numbering.
 enum HoldfastSchema {
-    static let knownVersion = 2
+    static let knownVersion = 3
     static let versionTable = "migrations"
     static let relations: Set<String> = Set(layout(at: knownVersion).keys).union([versionTable])
 
@@ -15,7 +15,7 @@ enum HoldfastSchema {
     }
 
     /// What each version adds, the first one first.
-    private static let additions: [[String: String]] = [membershipLayout, autoscalingLayout]
+    private static let additions: [[String: String]] = [membershipLayout, autoscalingLayout, beginningsLayout]
 
     private static let autoscalingLayout = [
         "autoscaling": """
@@ -23,6 +23,8 @@ enum HoldfastSchema {
         slots_per_executor demand desired_executors
         """
     ]
+
+    private static let beginningsLayout = ["executors": "began life"]
 
     private static let membershipLayout: [String: String] = [
         "executors": """
@@ -66,6 +68,7 @@ enum HoldfastSchema {
         switch number {
         case 1: membership(in: names.holdfast)
         case 2: autoscaling(in: names)
+        case 3: beginnings(in: names.holdfast)
         default: preconditionFailure("there is no migration \(number)")
         }
     }

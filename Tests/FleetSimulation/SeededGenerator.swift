@@ -2,27 +2,25 @@
 // Copyright the Holdfast project authors
 
 /// A generator with a seed, so that a failure can be repeated: SplitMix64.
-struct SeededGenerator: RandomNumberGenerator {
+package struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    init(seed: UInt64) {
-        state = seed
-    }
+    package init(seed: UInt64) { self.state = seed }
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
+    package mutating func next() -> UInt64 {
+        self.state &+= 0x9E37_79B9_7F4A_7C15
+        var value = self.state
         value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
         value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
         return value ^ (value >> 31)
     }
 
     /// A number from 0 up to, but without, `bound`.
-    mutating func below(_ bound: Int) -> Int { Int(self.next() >> 1) % bound }
+    package mutating func below(_ bound: Int) -> Int { Int(self.next() >> 1) % bound }
 
     /// A number of the range.
-    mutating func pick(_ range: ClosedRange<Int>) -> Int { range.lowerBound + self.below(range.count) }
+    package mutating func pick(_ range: ClosedRange<Int>) -> Int { range.lowerBound + self.below(range.count) }
 
     /// Whether something happens that happens so often in a hundred times.
-    mutating func chance(_ percent: Int) -> Bool { self.below(100) < percent }
+    package mutating func chance(_ percent: Int) -> Bool { self.below(100) < percent }
 }
