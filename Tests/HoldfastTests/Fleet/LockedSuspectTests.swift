@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import HoldfastCore
 import HoldfastPostgres
 import Testing
 
@@ -29,12 +30,15 @@ struct LockedSuspectTests {
                 logger: TestDatabase.logger
             )
             func bury() async throws -> [String] {
-                try await system.declareDead(
-                    ["claiming", "quiet"],
-                    by: "gravedigger",
-                    mayJudgeLeases: true,
-                    mayJudgeSessions: false
-                ).map(\.dead.executorID)
+                let suspects = ["claiming", "quiet"].map {
+                    ReclaimMachine.Suspect(
+                        incarnation: $0,
+                        isLeaseExpired: true,
+                        isOverdue: false,
+                        isSessionGone: false
+                    )
+                }
+                return try await system.declareDead(suspects, by: "gravedigger").map(\.dead.executorID)
             }
             let claim = try await PostgresConnection.connect(TestDatabase.connection(), logger: TestDatabase.logger)
             try await claim.executeScript("BEGIN")

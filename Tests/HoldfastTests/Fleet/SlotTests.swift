@@ -106,54 +106,54 @@ struct SlotTests {
         }
     }
 
-    @Test("that join at the same moment: one of them has the slot")
+    @Test("that join at the same moment: the one that began last has the slot")
     func race() async throws {
         try await TestDatabase.with { database in
             try await withExecutor(database, id: "other", register: { _ in }) { executor in
                 let systemDatabase = executor.host.database
                 for round in 0..<10 {
-                    let joined = try await withThrowingTaskGroup(of: String.self) { group in
+                    let members = try await withThrowingTaskGroup(of: Member.self) { group in
                         for _ in 0..<6 {
                             group.addTask {
-                                let member = Member.test(in: "slot \(round)")
-                                _ = try await systemDatabase.join(member, former: [], isFirst: true)
-                                return member.incarnation.text
+                                let began = try await systemDatabase.nextBeginning()
+                                let member = Member.test(in: "slot \(round)", began: began)
+                                _ = try await systemDatabase.join(member)
+                                return member
                             }
                         }
                         return try await group.reduce(into: []) { $0.append($1) }
                     }
+                    let last = try #require(members.max { $0.began < $1.began })
                     let alive = try await database.query(
                         "SELECT incarnation FROM {h}.executors WHERE executor_id = $1 AND state = 'active'",
                         .text("slot \(round)")
                     ).map { try $0.string(0) }
-                    #expect(alive.count == 1)
-                    #expect(joined.contains(alive[0]))
+                    #expect(alive == [last.incarnation.text])
                 }
             }
         }
     }
 
-    @Test("of which one joins again: it supersedes its own former lives, and no other's")
+    @Test("of which one joins again: it supersedes its own former lives, and no other's; a join that is late changes nothing")
     func joiningAgain() async throws {
         try await TestDatabase.with { database in
             try await withExecutor(database, id: "other", register: { _ in }) { executor in
                 let systemDatabase = executor.host.database
-                let lives = (0..<4).map { _ in Member.test(in: "slot") }
-                func join(_ life: Int, former: [Int], isFirst: Bool) async throws -> JoinReport {
-                    try await systemDatabase.join(
-                        lives[life],
-                        former: former.map { lives[$0].incarnation },
-                        isFirst: isFirst
-                    )
+                let first = try await systemDatabase.nextBeginning()
+                let second = try await systemDatabase.nextBeginning()
+                func join(_ began: Int64, life: Int32) async throws -> JoinReport {
+                    try await systemDatabase.join(Member.test(in: "slot", began: began, life: life))
                 }
-                #expect(try await join(0, former: [], isFirst: true).hasJoined)
-                let again = try await join(1, former: [0], isFirst: false)
+                #expect(try await join(first, life: 1).hasJoined)
+                let again = try await join(first, life: 3)
                 #expect(again.hasJoined)
                 #expect(again.others.isEmpty)
-                let later = try await join(2, former: [], isFirst: true)
+                // What it sent in between arrives late, when nobody waits for its answer any more.
+                #expect(try await !join(first, life: 2).hasJoined)
+                let later = try await join(second, life: 1)
                 #expect(later.hasJoined)
                 #expect(later.others == [SlotHolder(host: "host", pid: 7, isAlive: false)])
-                let refused = try await join(3, former: [0, 1], isFirst: false)
+                let refused = try await join(first, life: 4)
                 #expect(!refused.hasJoined)
                 #expect(refused.others == later.others)
                 let states = try await database.query(
@@ -167,9 +167,11 @@ struct SlotTests {
 
 extension Member {
     /// A member that never renews.
-    static func test(in executorID: String) -> Member {
+    static func test(in executorID: String, began: Int64, life: Int32 = 1) -> Member {
         Member(
             incarnation: Incarnation(),
+            began: began,
+            life: life,
             executorID: executorID,
             applicationName: "test-app",
             applicationVersion: "v1",

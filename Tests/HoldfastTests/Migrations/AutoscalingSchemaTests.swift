@@ -19,7 +19,7 @@ import Testing
                 """
             )
             let report = try await database.migrator().migrate()
-            #expect(report.holdfast == .init(outcome: .upgraded, found: 1, version: 2))
+            #expect(report.holdfast == .init(outcome: .upgraded, found: 1, version: HoldfastSchema.knownVersion))
             #expect(try await database.execute("SELECT * FROM holdfast.autoscaling").isEmpty)
         }
     }

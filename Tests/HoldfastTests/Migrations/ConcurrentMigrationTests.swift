@@ -20,7 +20,7 @@ import Testing
             let reports = try await migrateTenTimes(database.migrator())
             #expect(reports.count { $0.dbos.outcome == .created } == 1)
             #expect(reports.count { $0.holdfast.outcome == .created } == 1)
-            #expect(reports.allSatisfy { $0.dbos.version == 125 && $0.holdfast.version == 2 })
+            #expect(reports.allSatisfy { $0.dbos.version == 125 && $0.holdfast.version == HoldfastSchema.knownVersion })
             #expect(try await database.catalog() == Fixture.dbosCatalog())
             #expect(try await database.recordedVersions() == [125])
         }

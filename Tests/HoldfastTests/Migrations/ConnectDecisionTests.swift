@@ -131,7 +131,7 @@ struct ConnectDecisionTests {
         #expect(Self.refusal(.holdfast(found, schema: schema, mode: .verify))?.code == .behind)
         found = SchemaInspection(schemaExists: true, columns: ["executors": ["id"]])
         #expect(Self.refusal(.holdfast(found, schema: schema, mode: .migrate))?.code == .foreignLayout)
-        found.columns = HoldfastSchema.layout(at: 2)
+        found.columns = HoldfastSchema.layout(at: HoldfastSchema.knownVersion)
         found.versions = [1, 2]
         #expect(ConnectDecision.holdfast(found, schema: schema, mode: .verify) == .proceed(.current))
         found.versions = [1, 2, 3]

@@ -12,7 +12,7 @@ import Testing
             let report = try await database.migrator().migrate()
             #expect(!report.createdDatabase)
             #expect(report.dbos == .init(outcome: .created, found: 0, version: 125))
-            #expect(report.holdfast == .init(outcome: .created, found: 0, version: 2))
+            #expect(report.holdfast == .init(outcome: .created, found: 0, version: HoldfastSchema.knownVersion))
             #expect(try await database.catalog() == Fixture.dbosCatalog())
             #expect(try await database.recordedVersions() == [125])
         }
@@ -23,7 +23,7 @@ import Testing
             _ = try await database.migrator().migrate()
             let again = try await database.migrator().migrate()
             #expect(again.dbos == .init(outcome: .current, found: 125, version: 125))
-            #expect(again.holdfast == .init(outcome: .current, found: 2, version: 2))
+            #expect(again.holdfast == .init(outcome: .current, found: HoldfastSchema.knownVersion, version: HoldfastSchema.knownVersion))
             #expect(try await database.migrator().verify() == again)
         }
     }
