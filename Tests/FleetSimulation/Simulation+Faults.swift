@@ -39,10 +39,13 @@ extension Simulation {
 
     /// How everybody is, for a trace.
     private var state: String {
-        let processes = self.processes.map { "\($0.id): \($0.state)\($0.isCut ? ", cut" : "")\($0.isDraining ? ", draining" : "")" }
+        let processes = self.processes.map {
+            "\($0.id): \($0.state)\($0.isCut ? ", cut" : "")\($0.isDraining ? ", draining" : "")"
+        }
         let server = self.database.isUp ? "up" : "down"
         let sessions = self.database.sessions.indices.filter { self.database.sessions[$0].isOpen }
-        return "[\(processes.joined(separator: "; "))] server \(server), clock \(self.database.offset), sessions \(sessions)"
+        return
+            "[\(processes.joined(separator: "; "))] server \(server), clock \(self.database.offset), sessions \(sessions)"
     }
 
     // MARK: Processes
@@ -126,7 +129,10 @@ extension Simulation {
         }
         self.timer(.grace, of: process, in: self.generator.pick(0...2 * self.settings.heartbeat))
         self.leaveIfIdle(process)
-        self.schedule(.launch(slot: self.processes[process].slot), in: self.generator.pick(10...2 * self.settings.lease))
+        self.schedule(
+            .launch(slot: self.processes[process].slot),
+            in: self.generator.pick(10...2 * self.settings.lease)
+        )
     }
 
     mutating func graceIsOver(_ process: Int) {
@@ -147,7 +153,9 @@ extension Simulation {
             self.timer(.exit, of: process, in: self.settings.selfStop)
         }
         guard let life = self.processes[process].life, self.processes[process].isMember else { return }
-        guard !self.processes[process].questions.contains(where: { if case .leaving = $0.purpose { true } else { false } })
+        guard
+            !self.processes[process].questions.contains(where: { if case .leaving = $0.purpose { true } else { false } }
+            )
         else { return }
         self.send(.leave(life: life), from: process, for: .leaving)
     }

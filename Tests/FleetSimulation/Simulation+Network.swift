@@ -37,7 +37,9 @@ extension Simulation {
 
     mutating func arrive(_ index: Int) {
         guard self.database.isUp else { return self.refuse(index) }
-        if case .renew(_, .some(let session), _) = self.requests[index].statement, !self.database.sessions[session].isOpen {
+        if case .renew(_, .some(let session), _) = self.requests[index].statement,
+            !self.database.sessions[session].isOpen
+        {
             return self.refuse(index)
         }
         if case .lockSession(_, let session) = self.requests[index].statement, !self.database.sessions[session].isOpen {
@@ -71,7 +73,8 @@ extension Simulation {
 
     mutating func commit(_ index: Int) {
         // A server that went down took it with it.
-        guard let transaction = self.requests[index].transaction, self.requests[index].epoch == self.database.epoch else {
+        guard let transaction = self.requests[index].transaction, self.requests[index].epoch == self.database.epoch
+        else {
             return
         }
         self.requests[index].transaction = nil

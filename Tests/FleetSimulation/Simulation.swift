@@ -250,7 +250,9 @@ package struct Simulation {
             case .fail(let request): "fails: \(self.requests[request].statement)"
             default: "\(event.kind)"
             }
-        let process = event.process.map { "process \($0) (slot \(self.processes[$0].slot), \(self.processes[$0].state))" }
+        let process = event.process.map {
+            "process \($0) (slot \(self.processes[$0].slot), \(self.processes[$0].state))"
+        }
         self.trace?("\(self.now) ms\t\(process ?? "-")\t\(what)")
     }
 

@@ -82,7 +82,9 @@ struct Simulate: AsyncParsableCommand {
         } else {
             for count in Tally.Count.allCases { print(Self.padded(count.rawValue), tally[count]) }
             for (violation, number) in tally.violations.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
-                let first = tally.firstSeeds[violation].map { ", first in schedule \($0): ops/simulate --trace --seed \($0)" }
+                let first = tally.firstSeeds[violation].map {
+                    ", first in schedule \($0): ops/simulate --trace --seed \($0)"
+                }
                 print(Self.padded("VIOLATED \(violation)"), "\(number)\(first ?? "")")
             }
             if tally.violations.isEmpty { print("No promise was broken.") }

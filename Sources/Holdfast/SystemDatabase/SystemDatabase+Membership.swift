@@ -60,7 +60,7 @@ extension SystemDatabase {
     /// Draws the place of a process in the order in which all began.
     func nextBeginning() async throws(PostgresError) -> Int64 {
         let result = try await self.pool.execute(
-            PostgresQuery("SELECT nextval('\(self.names.holdfast).beginnings')")
+            PostgresQuery("SELECT nextval($1::text::regclass)", [.text("\(self.names.holdfast).beginnings")])
         )
         guard let row = result.first else { throw PostgresError(.decoding, "a sequence answered nothing") }
         return Int64(try row.int(0))

@@ -134,8 +134,8 @@ package struct LivenessMachine: Sendable {
 
     /// The database's clock was set: leases look older or newer than they are, until all have been renewed since.
     ///
-    /// Less than half of the time between self-stop and lease does no harm: leases that end so much too early still end after the
-    /// self-stop.
+    /// Less than half of the time between self-stop and lease does no harm: leases that end so much too early still end
+    /// after the self-stop.
     package mutating func databaseClockWasSet(by jump: Duration, sentAt: Instant) {
         let distance = jump < .zero ? .zero - jump : jump
         guard distance > min(self.heartbeat, (self.lease - self.selfStop) / 2), case .member(var membership) = self.state else { return }

@@ -221,7 +221,11 @@ extension Simulation {
         guard let session = self.processes[process].session, let life = self.processes[process].life,
             self.processes[process].isMember
         else { return }
-        self.send(.lockSession(life: life, session: session), from: process, for: .sessionLock(life: life, session: session))
+        self.send(
+            .lockSession(life: life, session: session),
+            from: process,
+            for: .sessionLock(life: life, session: session)
+        )
     }
 
     mutating func sessionLocked(_ process: Int, life: Int, session: Int) {

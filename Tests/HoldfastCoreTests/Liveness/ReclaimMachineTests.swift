@@ -64,7 +64,8 @@ struct ReclaimMachineTests {
         _ = machine.found(.suspects([self.suspect(expired: true)]), standing: self.trusted)
         #expect(machine.declared([self.dead, self.other], ours: [], isMember: true) == .lookAgain)
         _ = machine.found(.suspects([self.suspect(expired: true)]), standing: self.trusted)
-        #expect(machine.declared([self.dead, self.other], ours: [self.other], isMember: true) == .reclaim([self.other]))
+        let action = machine.declared([self.dead, self.other], ours: [self.other], isMember: true)
+        #expect(action == .reclaim([self.other]))
     }
 
     @Test("Nobody was dead after all")

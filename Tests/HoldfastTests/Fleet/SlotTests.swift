@@ -134,7 +134,7 @@ struct SlotTests {
         }
     }
 
-    @Test("of which one joins again: it supersedes its own former lives, and no other's; a join that is late changes nothing")
+    @Test("of which one joins again: it supersedes its own former lives, and no other's; a late join changes nothing")
     func joiningAgain() async throws {
         try await TestDatabase.with { database in
             try await withExecutor(database, id: "other", register: { _ in }) { executor in

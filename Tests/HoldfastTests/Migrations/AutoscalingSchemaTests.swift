@@ -15,7 +15,9 @@ import Testing
                 """
                 DROP VIEW holdfast.autoscaling;
                 DROP FUNCTION holdfast.autoscaling_figures();
-                DELETE FROM holdfast.migrations WHERE version = 2;
+                ALTER TABLE holdfast.executors DROP COLUMN began, DROP COLUMN life;
+                DROP SEQUENCE holdfast.beginnings;
+                DELETE FROM holdfast.migrations WHERE version > 1;
                 """
             )
             let report = try await database.migrator().migrate()

@@ -132,9 +132,9 @@ struct ConnectDecisionTests {
         found = SchemaInspection(schemaExists: true, columns: ["executors": ["id"]])
         #expect(Self.refusal(.holdfast(found, schema: schema, mode: .migrate))?.code == .foreignLayout)
         found.columns = HoldfastSchema.layout(at: HoldfastSchema.knownVersion)
-        found.versions = [1, 2]
+        found.versions = Array(1...HoldfastSchema.knownVersion)
         #expect(ConnectDecision.holdfast(found, schema: schema, mode: .verify) == .proceed(.current))
-        found.versions = [1, 2, 3]
+        found.versions.append(HoldfastSchema.knownVersion + 1)
         #expect(ConnectDecision.holdfast(found, schema: schema, mode: .verify) == .proceed(.ahead))
         found.versions = [1]
         found.columns["autoscaling"] = nil

@@ -48,14 +48,14 @@ import Testing
                 """
                 UPDATE dbos.dbos_migrations SET version = 126;
                 ALTER TABLE dbos.workflow_status ADD COLUMN invented_later TEXT;
-                INSERT INTO holdfast.migrations (version) VALUES (3);
+                INSERT INTO holdfast.migrations (version) VALUES (99);
                 """
             )
             let log = LogRecorder()
             let expected = MigrationReport(
                 createdDatabase: false,
                 dbos: .init(outcome: .ahead, found: 126, version: 126),
-                holdfast: .init(outcome: .ahead, found: 3, version: 3)
+                holdfast: .init(outcome: .ahead, found: 99, version: 99)
             )
             #expect(try await database.migrator(logger: log.logger).migrate() == expected)
             #expect(try await database.migrator().verify() == expected)

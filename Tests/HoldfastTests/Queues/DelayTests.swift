@@ -86,7 +86,13 @@ struct DelayTests {
             try await context.sleep(for: .seconds(3600))
             return Nothing()
         } test: { scenario in
-            let handle = try await scenario.start(Nothing(), timeout: .milliseconds(300))
+            let handle = try await scenario.start(Nothing(), timeout: .seconds(3600))
+            try await scenario.database.until("child", is: .enqueued)
+            let deadline = try await scenario.client.workflow(handle.id).deadline
+            #expect(deadline != nil)
+            let inherited = try await scenario.client.workflow("child").deadline
+            #expect(inherited == deadline)
+            try await scenario.database.query("UPDATE {s}.workflow_status SET workflow_deadline_epoch_ms = 1")
             _ = await failure { _ = try await handle.result() }
             try await scenario.database.until("child", is: .cancelled)
             let attempts = try await scenario.client.workflow("child").recoveryAttempts

@@ -9,7 +9,7 @@ import Testing
 /// Waits until a condition holds; the limit is for hangs only.
 func until(
     _ what: String,
-    within limit: Duration = .seconds(60),
+    within limit: Duration = .seconds(240),
     _ condition: () async throws -> Bool
 ) async throws {
     let end = ContinuousClock.now.advanced(by: limit)

@@ -109,7 +109,7 @@ struct TestDatabase: Sendable {
     }
 
     /// Waits until a query's first value is what is wanted; the limit is for hangs only.
-    func until(_ sql: String, is wanted: Int, within limit: Duration = .seconds(60)) async throws {
+    func until(_ sql: String, is wanted: Int, within limit: Duration = .seconds(240)) async throws {
         let end = ContinuousClock.now.advanced(by: limit)
         while true {
             let value = try await self.count(sql)
