@@ -130,7 +130,8 @@ let package = Package(
         .testTarget(
             name: "HoldfastTests",
             dependencies: [
-                "Holdfast", "HoldfastCore", "HoldfastPostgres", "HoldfastTestKit", "TestSupport", "TestWorker",
+                "Holdfast", "HoldfastCore", "HoldfastPostgres", "HoldfastTestKit", "FleetSimulation", "TestSupport",
+                "TestWorker",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
