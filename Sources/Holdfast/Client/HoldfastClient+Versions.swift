@@ -56,7 +56,8 @@ extension HoldfastClient {
         }
     }
 
-    /// Gives the open work of one version to another. Work that a live executor of the old version runs stays with it.
+    /// Gives the open work of one version to another, in batches: a call that fails on the way has moved some of it, and is
+    /// repeated. Work that a live executor of the old version runs stays with it, as does what somebody else is changing.
     ///
     /// Ask ``checkRepin(from:to:timeout:)`` first whether the records fit the other version's code.
     ///
@@ -65,11 +66,16 @@ extension HoldfastClient {
     public func repin(from version: String, to target: String) async throws -> Int {
         let application = try self.requireApplication()
         try await self.requireKnown(target, application)
-        let moved = try await self.read("re-pinning the work of '\(version)'") { database throws(PostgresError) in
-            try await database.repin(from: version, to: target, applicationName: application)
-        }
-        self.core.notifier.notify(moved.keys)
-        return moved.values.reduce(0, +)
+        var total = 0
+        var moved: [String: Int]
+        repeat {
+            moved = try await self.read("re-pinning the work of '\(version)'") { database throws(PostgresError) in
+                try await database.repin(from: version, to: target, applicationName: application)
+            }
+            self.core.notifier.notify(moved.keys)
+            total += moved.values.reduce(0, +)
+        } while moved.values.reduce(0, +) >= SystemDatabase.repinLimit
+        return total
     }
 
     /// Replays the record of every open workflow of one version against the code of another, on a live executor of that one.
