@@ -90,14 +90,16 @@ extension HoldfastClient {
     ) async throws -> [ReplayVerdict] {
         let application = try self.requireApplication()
         try await self.requireKnown(target, application)
-        guard try await self.versions().first(where: { $0.name == target })?.liveExecutors ?? 0 > 0 else {
-            throw HoldfastError(
-                .notRunning,
-                "no executor of version '\(target)' is alive to compare the records with its code; start one"
-            )
+        let report = try await self.versions().first { $0.name == target }
+        let (live, draining) = (report?.liveExecutors ?? 0, report?.drainingExecutors ?? 0)
+        guard live > draining else {
+            let state =
+                live == 0
+                ? "no executor of version '\(target)' is alive" : "every executor of version '\(target)' is draining"
+            throw HoldfastError(.notRunning, "\(state), so none can compare the records with its code; start one")
         }
         let request = TimeOrderedID.make(milliseconds: epochMillisecondsNow())
-        _ = try await self.read("requesting replay checks") { database throws(PostgresError) in
+        let open = try await self.read("requesting replay checks") { database throws(PostgresError) in
             try await database.requestReplayChecks(
                 request,
                 of: version,
@@ -107,31 +109,47 @@ extension HoldfastClient {
         }
         self.core.notifier.notify([ClientCore.replayHint])
         let end = ContinuousClock.now.advanced(by: timeout)
-        let outcome = await Result { try await self.awaitAnswers(request, until: end, target: target) }
+        let outcome = await Result {
+            try await self.awaitAnswers(request, of: open, until: end, target: target)
+            return try await self.read("reading replay checks") { database throws(PostgresError) in
+                try await database.replayAnswers(request)
+            }
+        }
         try await self.read("removing replay checks") { database throws(PostgresError) in
             try await database.deleteReplayChecks(request)
         }
         return try outcome.get()
     }
 
+    /// Counts what is missing, more and more seldom: there may be very many answers, and they are read once.
     private func awaitAnswers(
         _ request: String,
+        of open: Int,
         until end: ContinuousClock.Instant,
         target: String
-    ) async throws -> [ReplayVerdict] {
+    ) async throws {
+        var pause: Duration = .milliseconds(20)
+        var renewal = ContinuousClock.now.advanced(by: .seconds(60))
         while true {
-            let (answers, missing) = try await self.read("reading replay checks") { database throws(PostgresError) in
-                try await database.replayAnswers(request)
+            let missing = try await self.read("counting replay checks") { database throws(PostgresError) in
+                try await database.missingReplayAnswers(request)
             }
-            if missing == 0 { return answers }
-            guard ContinuousClock.now < end else {
+            if missing == 0 { return }
+            let now = ContinuousClock.now
+            guard now < end else {
                 throw HoldfastError(
                     .notRunning,
-                    "\(missing) of \(missing + answers.count) records were not compared in time by an executor of version "
-                        + "'\(target)'"
+                    "\(missing) of \(open) records were not compared in time by an executor of version '\(target)'"
                 )
             }
-            try await Task.sleep(for: .milliseconds(50))
+            if now >= renewal {
+                renewal = now.advanced(by: .seconds(60))
+                try await self.read("renewing replay checks") { database throws(PostgresError) in
+                    try await database.renewReplayChecks(request)
+                }
+            }
+            try await Task.sleep(until: min(end, now.advanced(by: pause)), clock: .continuous)
+            pause = min(pause * 1.5, .seconds(2))
         }
     }
 

@@ -48,6 +48,8 @@ extension HoldfastExecutor {
         package var trustsSchema = false
         /// The time workflows live in; tests set another.
         package var clock: (any WorkflowClock)?
+        /// How long the code may take to replay one record for a dry run of a re-pinning; tests set less.
+        package var replayCheckLimit: Duration = .seconds(10)
         /// By what a test kills and stops the executor.
         package var faults: ProcessFaults? {
             didSet { self.database.wires = self.faults?.wires }

@@ -105,7 +105,11 @@ public final class HoldfastExecutor: Service {
         let session = database.session(applicationName: "holdfast-session", lease: configuration.lease)
         let listener = session.map { PostgresListener($0, channels: [core.channel], logger: logger) }
         let life = ExecutorLife()
-        let replayChecker = ReplayChecker(host: host, hearsRequests: session != nil)
+        let replayChecker = ReplayChecker(
+            host: host,
+            hearsRequests: session != nil,
+            limit: configuration.replayCheckLimit
+        )
         self.membership = Membership(
             configuration: configuration,
             host: host,
