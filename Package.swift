@@ -132,6 +132,7 @@ let package = Package(
             dependencies: [
                 "Holdfast", "HoldfastCore", "HoldfastPostgres", "HoldfastTestKit", "TestSupport", "TestWorker",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             exclude: ["Fixtures"],

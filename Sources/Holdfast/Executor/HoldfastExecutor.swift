@@ -88,7 +88,7 @@ public final class HoldfastExecutor: Service {
             registry: registry,
             running: RunningWorkflows(),
             identity: identity,
-            metrics: ExecutorMetrics(application: identity.applicationName)
+            metrics: ExecutorMetrics(application: identity.applicationName, factory: configuration.metrics)
         )
         let catalog = QueueCatalog(host: host, selection: configuration.queueSelection)
         let claimer = Claimer(
