@@ -158,9 +158,20 @@ extension HoldfastClient {
     /// - Returns: The live executors that were asked.
     @discardableResult
     public func drain(_ executors: [ExecutorID]) async throws -> [ExecutorID] {
+        try await self.drain(.executors(executors.map(\.rawValue)))
+    }
+
+    /// Asks all executors of a version to finish their steps, hand their work over and claim nothing more. Those that begin
+    /// afterwards are not asked.
+    ///
+    /// - Returns: The live executors that were asked.
+    @discardableResult
+    public func drain(version: String) async throws -> [ExecutorID] { try await self.drain(.version(version)) }
+
+    private func drain(_ scope: SystemDatabase.DrainScope) async throws -> [ExecutorID] {
         let application = self.core.applicationName
         return try await self.read("draining executors") { database throws(PostgresError) in
-            try await database.requestDrain(executors.map(\.rawValue), applicationName: application)
+            try await database.requestDrain(scope, applicationName: application)
         }.map(ExecutorID.init)
     }
 

@@ -207,17 +207,27 @@ extension SystemDatabase {
         return moved
     }
 
-    /// Asks executors to drain. Returns how many live ones were asked.
-    func requestDrain(_ executorIDs: [String], applicationName: String?) async throws(PostgresError) -> [String] {
+    enum DrainScope: Sendable {
+        case executors([String])
+        case version(String)
+    }
+
+    /// Asks executors to drain. Returns the live ones that were asked.
+    func requestDrain(_ scope: DrainScope, applicationName: String?) async throws(PostgresError) -> [String] {
+        let (column, names) =
+            switch scope {
+            case .executors(let ids): ("executor_id", ids)
+            case .version(let version): ("application_version", [version])
+            }
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
                 UPDATE \(self.names.holdfast).executors SET drain_requested = TRUE
-                 WHERE executor_id = ANY($1::text[]) AND ($2::text IS NULL OR application_name = $2)
+                 WHERE \(column) = ANY($1::text[]) AND ($2::text IS NULL OR application_name = $2)
                    AND state IN ('active', 'draining')
                 RETURNING executor_id
                 """,
-                [.textArray(executorIDs), .text(applicationName)]
+                [.textArray(names), .text(applicationName)]
             )
         )
         return try Self.strings(result)
