@@ -133,6 +133,7 @@ let package = Package(
                 "Holdfast", "HoldfastCore", "HoldfastPostgres", "HoldfastTestKit", "FleetSimulation", "TestSupport",
                 "TestWorker",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             exclude: ["Fixtures"],

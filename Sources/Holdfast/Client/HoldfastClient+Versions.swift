@@ -56,7 +56,8 @@ extension HoldfastClient {
         }
     }
 
-    /// Gives the open work of one version to another. Work that a live executor of the old version runs stays with it.
+    /// Gives the open work of one version to another, in batches: a call that fails on the way has moved some of it, and is
+    /// repeated. Work that a live executor of the old version runs stays with it, as does what somebody else is changing.
     ///
     /// Ask ``checkRepin(from:to:timeout:)`` first whether the records fit the other version's code.
     ///
@@ -65,11 +66,16 @@ extension HoldfastClient {
     public func repin(from version: String, to target: String) async throws -> Int {
         let application = try self.requireApplication()
         try await self.requireKnown(target, application)
-        let moved = try await self.read("re-pinning the work of '\(version)'") { database throws(PostgresError) in
-            try await database.repin(from: version, to: target, applicationName: application)
-        }
-        self.core.notifier.notify(moved.keys)
-        return moved.values.reduce(0, +)
+        var total = 0
+        var moved: [String: Int]
+        repeat {
+            moved = try await self.read("re-pinning the work of '\(version)'") { database throws(PostgresError) in
+                try await database.repin(from: version, to: target, applicationName: application)
+            }
+            self.core.notifier.notify(moved.keys)
+            total += moved.values.reduce(0, +)
+        } while moved.values.reduce(0, +) >= SystemDatabase.repinLimit
+        return total
     }
 
     /// Replays the record of every open workflow of one version against the code of another, on a live executor of that one.
@@ -84,14 +90,16 @@ extension HoldfastClient {
     ) async throws -> [ReplayVerdict] {
         let application = try self.requireApplication()
         try await self.requireKnown(target, application)
-        guard try await self.versions().first(where: { $0.name == target })?.liveExecutors ?? 0 > 0 else {
-            throw HoldfastError(
-                .notRunning,
-                "no executor of version '\(target)' is alive to compare the records with its code; start one"
-            )
+        let report = try await self.versions().first { $0.name == target }
+        let (live, draining) = (report?.liveExecutors ?? 0, report?.drainingExecutors ?? 0)
+        guard live > draining else {
+            let state =
+                live == 0
+                ? "no executor of version '\(target)' is alive" : "every executor of version '\(target)' is draining"
+            throw HoldfastError(.notRunning, "\(state), so none can compare the records with its code; start one")
         }
         let request = TimeOrderedID.make(milliseconds: epochMillisecondsNow())
-        _ = try await self.read("requesting replay checks") { database throws(PostgresError) in
+        let open = try await self.read("requesting replay checks") { database throws(PostgresError) in
             try await database.requestReplayChecks(
                 request,
                 of: version,
@@ -101,31 +109,47 @@ extension HoldfastClient {
         }
         self.core.notifier.notify([ClientCore.replayHint])
         let end = ContinuousClock.now.advanced(by: timeout)
-        let outcome = await Result { try await self.awaitAnswers(request, until: end, target: target) }
+        let outcome = await Result {
+            try await self.awaitAnswers(request, of: open, until: end, target: target)
+            return try await self.read("reading replay checks") { database throws(PostgresError) in
+                try await database.replayAnswers(request)
+            }
+        }
         try await self.read("removing replay checks") { database throws(PostgresError) in
             try await database.deleteReplayChecks(request)
         }
         return try outcome.get()
     }
 
+    /// Counts what is missing, more and more seldom: there may be very many answers, and they are read once.
     private func awaitAnswers(
         _ request: String,
+        of open: Int,
         until end: ContinuousClock.Instant,
         target: String
-    ) async throws -> [ReplayVerdict] {
+    ) async throws {
+        var pause: Duration = .milliseconds(20)
+        var renewal = ContinuousClock.now.advanced(by: .seconds(60))
         while true {
-            let (answers, missing) = try await self.read("reading replay checks") { database throws(PostgresError) in
-                try await database.replayAnswers(request)
+            let missing = try await self.read("counting replay checks") { database throws(PostgresError) in
+                try await database.missingReplayAnswers(request)
             }
-            if missing == 0 { return answers }
-            guard ContinuousClock.now < end else {
+            if missing == 0 { return }
+            let now = ContinuousClock.now
+            guard now < end else {
                 throw HoldfastError(
                     .notRunning,
-                    "\(missing) of \(missing + answers.count) records were not compared in time by an executor of version "
-                        + "'\(target)'"
+                    "\(missing) of \(open) records were not compared in time by an executor of version '\(target)'"
                 )
             }
-            try await Task.sleep(for: .milliseconds(50))
+            if now >= renewal {
+                renewal = now.advanced(by: .seconds(60))
+                try await self.read("renewing replay checks") { database throws(PostgresError) in
+                    try await database.renewReplayChecks(request)
+                }
+            }
+            try await Task.sleep(until: min(end, now.advanced(by: pause)), clock: .continuous)
+            pause = min(pause * 1.5, .seconds(2))
         }
     }
 
@@ -134,9 +158,20 @@ extension HoldfastClient {
     /// - Returns: The live executors that were asked.
     @discardableResult
     public func drain(_ executors: [ExecutorID]) async throws -> [ExecutorID] {
+        try await self.drain(.executors(executors.map(\.rawValue)))
+    }
+
+    /// Asks all executors of a version to finish their steps, hand their work over and claim nothing more. Those that begin
+    /// afterwards are not asked.
+    ///
+    /// - Returns: The live executors that were asked.
+    @discardableResult
+    public func drain(version: String) async throws -> [ExecutorID] { try await self.drain(.version(version)) }
+
+    private func drain(_ scope: SystemDatabase.DrainScope) async throws -> [ExecutorID] {
         let application = self.core.applicationName
         return try await self.read("draining executors") { database throws(PostgresError) in
-            try await database.requestDrain(executors.map(\.rawValue), applicationName: application)
+            try await database.requestDrain(scope, applicationName: application)
         }.map(ExecutorID.init)
     }
 

@@ -128,6 +128,8 @@ public struct FleetMember: Sendable, Codable {
     public var endedBy: ExecutorID?
     /// The running workflows it owns.
     public var ownedWorkflows: Int
+    /// Whether it was asked to drain. It hears of that with its next heartbeat, and is `draining` from then on.
+    public var isDrainRequested: Bool
 }
 
 /// One change of a workflow's owner that its owner did not make.

@@ -2,6 +2,7 @@
 // Copyright the Holdfast project authors
 
 import HoldfastCore
+package import Metrics
 
 #if canImport(FoundationEssentials)
 import FoundationEssentials
@@ -48,6 +49,10 @@ extension HoldfastExecutor {
         package var trustsSchema = false
         /// The time workflows live in; tests set another.
         package var clock: (any WorkflowClock)?
+        /// How long the code may take to replay one record for a dry run of a re-pinning; tests set less.
+        package var replayCheckLimit: Duration = .seconds(10)
+        /// Where metrics go instead of to the process's own system.
+        package var metrics: (any MetricsFactory)?
         /// By what a test kills and stops the executor.
         package var faults: ProcessFaults? {
             didSet { self.database.wires = self.faults?.wires }

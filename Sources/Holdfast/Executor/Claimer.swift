@@ -162,6 +162,7 @@ final class Claimer: Sendable {
             if count > 0 { state.pacer.hint() }
         }
         if count > 0 {
+            self.host.metrics.handedBack(count)
             self.logger.notice(
                 "handed back what was claimed without an answer from the database",
                 metadata: ["workflows": "\(count)"]

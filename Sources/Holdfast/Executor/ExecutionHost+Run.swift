@@ -165,10 +165,16 @@ extension ExecutionHost {
         }
     }
 
+    /// Work of this executor went back to its queues.
+    func returned(_ counts: [String: Int]) {
+        self.metrics.handedBack(counts.values.reduce(0, +))
+        self.notifier.notify(counts.keys)
+    }
+
     private func handBack(_ execution: Execution) async {
         do {
             try await self.writer.handBack(execution.owner)
-            self.notifier.notify([execution.queue ?? SystemDatabase.internalQueue])
+            self.returned([execution.queue ?? SystemDatabase.internalQueue: 1])
         } catch {
             execution.logger.warning(
                 "could not be handed back; a peer will reclaim it",

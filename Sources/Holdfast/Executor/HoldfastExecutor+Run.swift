@@ -245,7 +245,7 @@ extension HoldfastExecutor {
                     applicationName: identity.applicationName
                 ).first
             } else if let member = self.membership.member {
-                self.host.notifier.notify(try await self.host.database.leave(member))
+                self.host.returned(try await self.host.database.leave(member))
             }
         } catch {
             self.logger.warning("left without saying so; peers will notice", metadata: ["error": "\(error)"])

@@ -88,7 +88,7 @@ public final class HoldfastExecutor: Service {
             registry: registry,
             running: RunningWorkflows(),
             identity: identity,
-            metrics: ExecutorMetrics(application: identity.applicationName)
+            metrics: ExecutorMetrics(application: identity.applicationName, factory: configuration.metrics)
         )
         let catalog = QueueCatalog(host: host, selection: configuration.queueSelection)
         let claimer = Claimer(
@@ -105,7 +105,11 @@ public final class HoldfastExecutor: Service {
         let session = database.session(applicationName: "holdfast-session", lease: configuration.lease)
         let listener = session.map { PostgresListener($0, channels: [core.channel], logger: logger) }
         let life = ExecutorLife()
-        let replayChecker = ReplayChecker(host: host, hearsRequests: session != nil)
+        let replayChecker = ReplayChecker(
+            host: host,
+            hearsRequests: session != nil,
+            limit: configuration.replayCheckLimit
+        )
         self.membership = Membership(
             configuration: configuration,
             host: host,

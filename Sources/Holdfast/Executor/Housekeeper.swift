@@ -76,7 +76,7 @@ final class Housekeeper: Sendable {
     private func reportStranded() async throws(PostgresError) {
         let application = self.host.identity.applicationName
         let stranded = try await self.host.database.strandedWork(applicationName: application)
-        self.host.metrics.stranded(stranded.map(\.workflows).reduce(0, +))
+        self.host.metrics.stranded(stranded)
         for work in stranded {
             // A successor of this very executor may be about to start.
             if self.host.running.isDraining, work.version == self.host.identity.applicationVersion { continue }

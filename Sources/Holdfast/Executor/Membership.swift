@@ -166,7 +166,7 @@ final class Membership: Sendable {
         guard isInTime else { return }
         if self.state.withLock({ $0.isLeaving }) {
             // The shutdown found no member that could leave.
-            return self.host.notifier.notify(try await self.database.leave(member))
+            return self.host.returned(try await self.database.leave(member))
         }
         self.host.open(incarnation)
         self.clockWake.wake()
@@ -223,8 +223,10 @@ final class Membership: Sendable {
             let sentAt = ContinuousClock.now
             do throws(PostgresError) {
                 let report = try await self.renewOnce(member)
+                self.host.metrics.renewed(took: .now - sentAt)
                 self.handle(report, sentAt: sentAt)
             } catch {
+                self.host.metrics.renewalFailed()
                 self.logger.warning("the lease could not be renewed", metadata: ["error": "\(error)"])
             }
             let pause = self.configuration.heartbeat * Double.random(in: 0.9...1.0)

@@ -92,6 +92,7 @@ final class Reclaimer: Sendable {
             by: self.host.identity.executorID.rawValue
         )
         for (dead, version) in ended {
+            self.host.metrics.declaredDead(dead.reason)
             self.logger.warning(
                 "an executor is gone",
                 metadata: [
@@ -118,7 +119,7 @@ final class Reclaimer: Sendable {
         )
         let count = report.total
         if count > 0 {
-            self.host.metrics.reclaimed(count)
+            self.host.metrics.reclaimed(report)
             self.logger.notice(
                 "took over the work of the dead",
                 metadata: [

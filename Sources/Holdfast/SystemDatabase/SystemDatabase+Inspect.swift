@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import HoldfastCore
 import HoldfastPostgres
 
 /// Builds a `WHERE` clause with numbered parameters.
@@ -165,27 +166,30 @@ extension SystemDatabase {
         return takeovers
     }
 
+    /// The members of the fleet. What they own is counted once for all of them.
+    package static func fleetSQL(_ names: SchemaNames) -> String {
+        """
+        SELECT e.executor_id, e.incarnation, e.application_name, e.application_version, e.state, e.host, e.pid, e.capacity,
+               e.running, (extract(epoch FROM e.started_at) * 1000)::int8,
+               extract(epoch FROM clock_timestamp() - e.renewed_at)::float8,
+               extract(epoch FROM e.lease_expires_at - clock_timestamp())::float8,
+               e.session_server_epoch IS NOT NULL, e.end_reason, e.ended_by, coalesce(o.workflows, 0), e.drain_requested
+          FROM \(names.holdfast).executors e
+          LEFT JOIN (
+            SELECT s.executor_id, left(s.owner_xid, \(Incarnation.length)) AS incarnation, count(*) AS workflows
+              FROM \(names.dbos).workflow_status s WHERE s.status = 'PENDING' GROUP BY 1, 2) o
+            ON o.executor_id = e.executor_id AND o.incarnation = e.incarnation
+         WHERE ($1::text IS NULL OR e.application_name = $1)
+           AND (e.state IN ('active', 'draining') OR e.ended_at > clock_timestamp() - interval '1 hour'
+                OR (e.state IN ('dead', 'stopped') AND e.reclaimed_at IS NULL))
+         ORDER BY e.state IN ('active', 'draining') DESC, e.application_name, e.executor_id, e.started_at
+        """
+    }
+
     /// The members of the fleet; ended ones for as long as they left something, or for an hour.
     func fleet(applicationName: String?) async throws(PostgresError) -> [FleetMember] {
         let result = try await self.pool.execute(
-            PostgresQuery(
-                """
-                SELECT executor_id, incarnation, application_name, application_version, state, host, pid, capacity,
-                       running, (extract(epoch FROM started_at) * 1000)::int8,
-                       extract(epoch FROM clock_timestamp() - renewed_at)::float8,
-                       extract(epoch FROM lease_expires_at - clock_timestamp())::float8,
-                       session_server_epoch IS NOT NULL, end_reason, ended_by,
-                       (SELECT count(*) FROM \(self.names.dbos).workflow_status s
-                         WHERE s.status = 'PENDING' AND s.executor_id = e.executor_id
-                           AND left(s.owner_xid, 16) = e.incarnation)
-                  FROM \(self.names.holdfast).executors e
-                 WHERE ($1::text IS NULL OR application_name = $1)
-                   AND (state IN ('active', 'draining') OR ended_at > clock_timestamp() - interval '1 hour'
-                        OR (state IN ('dead', 'stopped') AND reclaimed_at IS NULL))
-                 ORDER BY state IN ('active', 'draining') DESC, application_name, executor_id, started_at
-                """,
-                [.text(applicationName)]
-            )
+            PostgresQuery(Self.fleetSQL(self.names), [.text(applicationName)])
         )
         var members: [FleetMember] = []
         for row in result {
@@ -206,7 +210,8 @@ extension SystemDatabase {
                     hasLeaseSession: try row.bool(12),
                     endReason: try row.optionalString(13),
                     endedBy: try row.optionalString(14).map(ExecutorID.init),
-                    ownedWorkflows: try row.int(15)
+                    ownedWorkflows: try row.int(15),
+                    isDrainRequested: try row.bool(16)
                 )
             )
         }

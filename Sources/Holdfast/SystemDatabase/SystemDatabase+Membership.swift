@@ -312,8 +312,8 @@ extension SystemDatabase {
     ///
     /// The lock waits for claims that are under way, so that what they claimed is given back, too.
     ///
-    /// - Returns: The queues that work went back to.
-    func leave(_ member: Member) async throws(PostgresError) -> [String] {
+    /// - Returns: How many workflows went back, by queue.
+    func leave(_ member: Member) async throws(PostgresError) -> [String: Int] {
         let results = try await self.pool.pipeline([
             PostgresQuery(
                 "SELECT 1 FROM \(self.names.holdfast).executors WHERE incarnation = $1 FOR UPDATE",
@@ -330,7 +330,9 @@ extension SystemDatabase {
                 [.text(member.incarnation.text), .text(member.executorID)]
             ),
         ])
-        return try Self.strings(results[1])
+        var returned: [String: Int] = [:]
+        for row in results[1] { returned[try row.string(0)] = try row.int(1) }
+        return returned
     }
 
     /// Forgets members that ended a week ago and own nothing, takeovers of a month ago, and abandoned replay requests.

@@ -13,6 +13,8 @@ package struct ReclaimReport: Sendable {
     /// Workflows that were given up for the same reason.
     package var quarantined = 0
     package var quarantinedIDs = ""
+    /// Of which names they are.
+    package var quarantinedNames: [String: Int] = [:]
 
     package var total: Int { self.requeued.values.reduce(0, +) + self.delayed + self.quarantined }
 }
@@ -89,8 +91,8 @@ extension SystemDatabase {
                     FROM decided d
                    WHERE w.workflow_uuid = d.workflow_uuid AND coalesce(w.status, '') = 'PENDING'
                      AND left(w.owner_xid, \(Incarnation.length)) = d.incarnation
-                  RETURNING w.workflow_uuid, w.queue_name, w.application_version, d.executor_id, d.incarnation,
-                            d.reason, d.strikes, d.decision
+                  RETURNING w.workflow_uuid, w.name, w.queue_name, w.application_version, d.executor_id,
+                            d.incarnation, d.reason, d.strikes, d.decision
                 ), recorded AS (
                   INSERT INTO \(self.names.holdfast).takeovers
                     (workflow_uuid, from_executor_id, from_incarnation, by_executor_id, by_incarnation,
@@ -99,8 +101,9 @@ extension SystemDatabase {
                     FROM changed
                 )
                 SELECT decision, CASE decision WHEN 'requeued' THEN queue_name END, count(*),
-                       CASE decision WHEN 'quarantined' THEN string_agg(workflow_uuid, ', ') END
-                  FROM changed GROUP BY 1, 2
+                       CASE decision WHEN 'quarantined' THEN string_agg(workflow_uuid, ', ') END,
+                       CASE decision WHEN 'quarantined' THEN coalesce(name, '') END
+                  FROM changed GROUP BY 1, 2, 5
                 """,
                 [
                     .textArray(dead.map(\.incarnation)), .textArray(dead.map(\.executorID)),
@@ -118,7 +121,9 @@ extension SystemDatabase {
             case "delayed": report.delayed += count
             default:
                 report.quarantined += count
-                report.quarantinedIDs = try row.optionalString(3) ?? ""
+                let ids = try row.optionalString(3) ?? ""
+                report.quarantinedIDs += (report.quarantinedIDs.isEmpty ? "" : ", ") + ids
+                report.quarantinedNames[try row.optionalString(4) ?? "", default: 0] += count
             }
         }
         return report
@@ -203,7 +208,7 @@ extension SystemDatabase {
         return try row.int(0)
     }
 
-    /// Gives back whatever a member still owns; the queues that it went back to.
+    /// Gives back whatever a member still owns; the queues that it went back to, and how many workflows to each.
     func handBackAllQuery(_ member: Member) -> PostgresQuery {
         PostgresQuery(
             """
@@ -213,7 +218,7 @@ extension SystemDatabase {
                WHERE w.status = 'PENDING' AND w.executor_id = $2
                  AND left(w.owner_xid, \(Incarnation.length)) = $1
               RETURNING w.queue_name)
-            SELECT DISTINCT queue_name FROM returned
+            SELECT queue_name, count(*) FROM returned GROUP BY 1
             """,
             [.text(member.incarnation.text), .text(member.executorID)]
         )

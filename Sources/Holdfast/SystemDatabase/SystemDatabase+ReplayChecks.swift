@@ -47,22 +47,35 @@ extension SystemDatabase {
         ).affectedRows
     }
 
-    func openReplayChecks(
-        applicationName: String,
-        version: String,
-        limit: Int
-    ) async throws(PostgresError) -> [ReplayRequest] {
+    /// Takes some of the open requests: `SKIP LOCKED` and the name in `checked_by` let executors share them. What somebody
+    /// took who claims nothing any more is taken over. Requests of a client that is gone, which renews them no more, are left.
+    func pickReplayChecks(by identity: ExecutorIdentity, limit: Int) async throws(PostgresError) -> [ReplayRequest] {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
-                SELECT r.id, r.workflow_uuid, s.name, coalesce(i.inputs, s.inputs)
-                  FROM \(self.names.holdfast).replay_checks r
-                  LEFT JOIN \(self.names.dbos).workflow_status s ON s.workflow_uuid = r.workflow_uuid
-                  LEFT JOIN \(self.names.dbos).workflow_input i ON i.workflow_uuid = r.workflow_uuid
-                 WHERE r.application_name = $1 AND r.application_version = $2 AND r.verdict IS NULL
-                 ORDER BY r.id LIMIT $3
+                WITH picked AS (
+                  UPDATE \(self.names.holdfast).replay_checks SET checked_by = $3
+                   WHERE id = ANY(ARRAY(
+                     SELECT r.id FROM \(self.names.holdfast).replay_checks r
+                      WHERE r.application_name = $1 AND r.application_version = $2 AND r.verdict IS NULL
+                        AND r.requested_at > clock_timestamp() - \(Self.replayRequestLife)
+                        AND (r.checked_by IS NULL OR r.checked_by = $3 OR NOT EXISTS (
+                          SELECT 1 FROM \(self.names.holdfast).executors e
+                           WHERE e.application_name = $1 AND e.executor_id = r.checked_by
+                             AND \(Self.isAlive("e")) AND NOT \(Self.isDraining("e"))))
+                      ORDER BY r.id LIMIT $4 FOR UPDATE OF r SKIP LOCKED))
+                  RETURNING id, workflow_uuid
+                )
+                SELECT p.id, p.workflow_uuid, s.name, coalesce(i.inputs, s.inputs)
+                  FROM picked p
+                  LEFT JOIN \(self.names.dbos).workflow_status s ON s.workflow_uuid = p.workflow_uuid
+                  LEFT JOIN \(self.names.dbos).workflow_input i ON i.workflow_uuid = p.workflow_uuid
+                 ORDER BY p.id
                 """,
-                [.text(applicationName), .text(version), .int8(Int64(limit))]
+                [
+                    .text(identity.applicationName), .text(identity.applicationVersion),
+                    .text(identity.executorID.rawValue), .int8(Int64(limit)),
+                ]
             )
         )
         var requests: [ReplayRequest] = []
@@ -77,6 +90,22 @@ extension SystemDatabase {
             )
         }
         return requests
+    }
+
+    /// For how long a request is answered after its client has asked or renewed it.
+    private static let replayRequestLife = "interval '3 minutes'"
+
+    /// Says that the client still waits.
+    func renewReplayChecks(_ requestID: String) async throws(PostgresError) {
+        _ = try await self.pool.execute(
+            PostgresQuery(
+                """
+                UPDATE \(self.names.holdfast).replay_checks SET requested_at = clock_timestamp()
+                 WHERE request_id = $1 AND verdict IS NULL
+                """,
+                [.text(requestID)]
+            )
+        )
     }
 
     func answerReplayCheck(_ id: Int, _ answer: ReplayAnswer, executorID: String) async throws(PostgresError) {
@@ -94,24 +123,34 @@ extension SystemDatabase {
         )
     }
 
-    /// The answers so far, and how many are missing.
-    func replayAnswers(_ requestID: String) async throws(PostgresError) -> (answers: [ReplayVerdict], missing: Int) {
+    /// How many answers are missing.
+    func missingReplayAnswers(_ requestID: String) async throws(PostgresError) -> Int {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                """
+                SELECT count(*) FROM \(self.names.holdfast).replay_checks WHERE request_id = $1 AND verdict IS NULL
+                """,
+                [.text(requestID)]
+            )
+        )
+        guard let row = result.first else { return 0 }
+        return try row.int(0)
+    }
+
+    func replayAnswers(_ requestID: String) async throws(PostgresError) -> [ReplayVerdict] {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
                 SELECT workflow_uuid, verdict, step, detail FROM \(self.names.holdfast).replay_checks
-                 WHERE request_id = $1 ORDER BY id
+                 WHERE request_id = $1 AND verdict IS NOT NULL ORDER BY id
                 """,
                 [.text(requestID)]
             )
         )
         var answers: [ReplayVerdict] = []
-        var missing = 0
+        answers.reserveCapacity(result.count)
         for row in result {
-            guard let verdict = try row.optionalString(1) else {
-                missing += 1
-                continue
-            }
+            let verdict = try row.string(1)
             answers.append(
                 ReplayVerdict(
                     workflowID: WorkflowID(try row.string(0)),
@@ -122,7 +161,7 @@ extension SystemDatabase {
                 )
             )
         }
-        return (answers, missing)
+        return answers
     }
 
     func deleteReplayChecks(_ requestID: String) async throws(PostgresError) {

@@ -162,7 +162,10 @@ extension SystemDatabase {
         ).affectedRows > 0
     }
 
-    /// Gives the waiting work of one version to another, and the work its ended executors left behind.
+    /// The most workflows that one statement re-pins: its rows are locked until it commits.
+    static let repinLimit = 1000
+
+    /// Gives a batch of the waiting work of one version to another, and of the work its ended executors left behind.
     ///
     /// Work that a live executor runs is left alone: it is handed over when that executor ends.
     ///
@@ -178,12 +181,13 @@ extension SystemDatabase {
                 WITH picked AS MATERIALIZED (
                   SELECT s.workflow_uuid FROM \(self.names.dbos).workflow_status s
                    WHERE s.application_version = $1 AND (s.application_name = $3 OR s.application_name IS NULL)
-                     AND (s.status IN ('ENQUEUED', 'DELAYED')
+                     -- Each state by itself, because it has a partial index.
+                     AND (s.status = 'ENQUEUED' OR s.status = 'DELAYED'
                           OR (s.status = 'PENDING' AND EXISTS (
                             SELECT 1 FROM \(self.names.holdfast).executors e
                              WHERE e.executor_id = s.executor_id AND e.incarnation = left(s.owner_xid, \(Incarnation.length))
                                AND e.state IN ('dead', 'stopped'))))
-                   ORDER BY s.workflow_uuid FOR NO KEY UPDATE OF s
+                   LIMIT \(Self.repinLimit) FOR NO KEY UPDATE OF s SKIP LOCKED
                 ), moved AS (
                   UPDATE \(self.names.dbos).workflow_status w
                      SET application_version = $2, owner_xid = NULL, updated_at = \(Self.nowMilliseconds),
@@ -203,17 +207,27 @@ extension SystemDatabase {
         return moved
     }
 
-    /// Asks executors to drain. Returns how many live ones were asked.
-    func requestDrain(_ executorIDs: [String], applicationName: String?) async throws(PostgresError) -> [String] {
+    enum DrainScope: Sendable {
+        case executors([String])
+        case version(String)
+    }
+
+    /// Asks executors to drain. Returns the live ones that were asked.
+    func requestDrain(_ scope: DrainScope, applicationName: String?) async throws(PostgresError) -> [String] {
+        let (column, names) =
+            switch scope {
+            case .executors(let ids): ("executor_id", ids)
+            case .version(let version): ("application_version", [version])
+            }
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
                 UPDATE \(self.names.holdfast).executors SET drain_requested = TRUE
-                 WHERE executor_id = ANY($1::text[]) AND ($2::text IS NULL OR application_name = $2)
+                 WHERE \(column) = ANY($1::text[]) AND ($2::text IS NULL OR application_name = $2)
                    AND state IN ('active', 'draining')
                 RETURNING executor_id
                 """,
-                [.textArray(executorIDs), .text(applicationName)]
+                [.textArray(names), .text(applicationName)]
             )
         )
         return try Self.strings(result)

@@ -8,19 +8,30 @@ import Synchronization
 
 /// Answers requests to replay recorded histories against the code of this executor. Nothing is executed and nothing but the
 /// verdict is written: a run ends where its record ends.
+///
+/// Each record runs in a task of its own, because it runs user code: code that hangs is left behind, here after `limit` and in
+/// a shutdown at once.
 final class ReplayChecker: Sendable {
-    private static let batch = 20
+    /// As many are compared at once. Few, so that executors share what there is.
+    private static let batch = 8
+    /// When so much code hangs, no more is run: it takes memory, and threads if it blocks them.
+    private static let mostUnfinished = 24
+
     private let host: ExecutionHost
     private let interval: Duration
+    private let limit: Duration
     private let wake = WakeSignal()
-    private let isAnswering = Atomic(false)
+    private let unfinished = Atomic(0)
     private let logger: Logger
 
-    /// - Parameter hearsRequests: Whether requests are announced to this process. Even then it looks for them now and then:
-    ///   announcements may be lost. Behind a pooler there are none, and somebody waits for the answer.
-    init(host: ExecutionHost, hearsRequests: Bool) {
+    /// - Parameters:
+    ///   - hearsRequests: Whether requests are announced to this process. Even then it looks for them now and then:
+    ///     announcements may be lost. Behind a pooler there are none, and somebody waits for the answer.
+    ///   - limit: How long the code may take for one record.
+    init(host: ExecutionHost, hearsRequests: Bool, limit: Duration) {
         self.host = host
         self.interval = hearsRequests ? .seconds(30) : .seconds(3)
+        self.limit = limit
         self.logger = host.logger
     }
 
@@ -30,36 +41,36 @@ final class ReplayChecker: Sendable {
     func run() async {
         while !Task.isCancelled {
             await self.wake.wait(until: .now.advanced(by: self.interval))
-            guard !Task.isCancelled, !self.isAnswering.exchange(true, ordering: .acquiringAndReleasing) else {
-                continue
-            }
-            // Beside this loop, because it runs user code: code that hangs is left behind at a shutdown like any other.
-            self.host.running.runUncounted {
-                do {
-                    while !self.host.running.isDraining, try await self.answerSome() {}
-                } catch {
-                    self.logger.warning("a replay check failed", metadata: ["error": "\(error)"])
-                }
-                self.isAnswering.store(false, ordering: .releasing)
+            do {
+                while !Task.isCancelled, !self.host.running.isDraining, try await self.answerSome() {}
+            } catch is CancellationError {
+                return
+            } catch {
+                self.logger.warning("a replay check failed", metadata: ["error": "\(error)"])
             }
         }
     }
 
     /// - Returns: Whether there may be more.
     private func answerSome() async throws -> Bool {
+        guard self.unfinished.load(ordering: .relaxed) < Self.mostUnfinished else {
+            self.logger.error("too many replay checks hang; this executor makes no more until some of them end")
+            return false
+        }
         let identity = self.host.identity
-        let requests = try await self.host.database.openReplayChecks(
-            applicationName: identity.applicationName,
-            version: identity.applicationVersion,
-            limit: Self.batch
-        )
-        for request in requests {
-            let answer = try await self.check(request)
-            try await self.host.database.answerReplayCheck(
-                request.id,
-                answer,
-                executorID: identity.executorID.rawValue
-            )
+        let requests = try await self.host.database.pickReplayChecks(by: identity, limit: Self.batch)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for request in requests {
+                group.addTask {
+                    let answer = try await self.check(request)
+                    try await self.host.database.answerReplayCheck(
+                        request.id,
+                        answer,
+                        executorID: identity.executorID.rawValue
+                    )
+                }
+            }
+            try await group.waitForAll()
         }
         return requests.count == Self.batch
     }
@@ -69,7 +80,7 @@ final class ReplayChecker: Sendable {
             return ReplayAnswer(verdict: "failed", step: nil, detail: "the workflow was deleted")
         }
         let recorded = try await self.host.database.journal(of: request.workflowID)
-        let finding = await self.host.replay(
+        let finding = try await self.replay(
             WorkflowHistory(
                 id: WorkflowID(request.workflowID),
                 name: WorkflowName(name),
@@ -78,6 +89,14 @@ final class ReplayChecker: Sendable {
                 steps: recorded.map(WorkflowHistory.Step.init)
             )
         )
+        guard let finding else {
+            self.logger.warning("the code of a replay check hangs", metadata: ["workflow": "\(request.workflowID)"])
+            return ReplayAnswer(
+                verdict: "failed",
+                step: nil,
+                detail: "it took longer than \(self.limit): the code between its steps hangs, or waits for something"
+            )
+        }
         guard let divergence = finding.divergence else {
             return ReplayAnswer(verdict: "compatible", step: nil, detail: nil)
         }
@@ -86,6 +105,28 @@ final class ReplayChecker: Sendable {
             step: divergence.step.map { Int($0.number) },
             detail: divergence.detail
         )
+    }
+
+    /// - Returns: `nil` when it takes too long.
+    /// - Throws: `CancellationError` when the executor stops.
+    private func replay(_ history: WorkflowHistory) async throws -> ReplayFinding? {
+        let (findings, continuation) = AsyncStream.makeStream(of: ReplayFinding?.self)
+        self.unfinished.add(1, ordering: .relaxed)
+        // Nobody waits for these two: a group would wait for code that does not react to its cancellation.
+        let replay = Task {
+            continuation.yield(await self.host.replay(history))
+            self.unfinished.subtract(1, ordering: .relaxed)
+        }
+        let limit = Task {
+            try await Task.sleep(for: self.limit)
+            continuation.yield(nil)
+        }
+        defer {
+            replay.cancel()
+            limit.cancel()
+        }
+        for await finding in findings { return finding }
+        throw CancellationError()
     }
 }
 

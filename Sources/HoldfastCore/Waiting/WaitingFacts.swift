@@ -8,7 +8,10 @@ package struct WaitingFacts: Sendable {
         package var workerConcurrency: Int?
         package var rateLimit: Int?
         package var ratePeriodSeconds: Double?
-        package var hasPartitionLimits = false
+        package var partitionConcurrency: Int?
+        package var partitionWorkerConcurrency: Int?
+        package var partitionRateLimit: Int?
+        package var partitionRatePeriodSeconds: Double?
         /// Executors claim from registered queues only.
         package var isRegistered = true
         /// Its running workflows, in the whole fleet.
@@ -19,10 +22,12 @@ package struct WaitingFacts: Sendable {
         package init() {}
     }
 
-    /// A live executor of the workflow's application.
+    /// A live executor of the workflow's application; of any when it belongs to none.
     package struct Executor: Sendable {
         package var id: String
         package var version: String
+        /// The latest version of its application.
+        package var latestVersion: String?
         package var isDraining: Bool
         package var runsWorkflow: Bool
         package var listensToQueue: Bool
@@ -34,6 +39,7 @@ package struct WaitingFacts: Sendable {
         package init(
             id: String,
             version: String,
+            latestVersion: String?,
             isDraining: Bool,
             runsWorkflow: Bool,
             listensToQueue: Bool,
@@ -43,6 +49,7 @@ package struct WaitingFacts: Sendable {
         ) {
             self.id = id
             self.version = version
+            self.latestVersion = latestVersion
             self.isDraining = isDraining
             self.runsWorkflow = runsWorkflow
             self.listensToQueue = listensToQueue
@@ -50,6 +57,9 @@ package struct WaitingFacts: Sendable {
             self.capacity = capacity
             self.runningOfQueue = runningOfQueue
         }
+
+        /// Whether it claims work without a version.
+        package var isOfLatestVersion: Bool { self.latestVersion.map { $0 == self.version } ?? true }
     }
 
     /// The life of an executor that owns the workflow.
@@ -58,13 +68,30 @@ package struct WaitingFacts: Sendable {
         package var state: String
         package var heartbeatAgeSeconds: Double
         package var leaseRemainingSeconds: Double
+        /// How long a lease lasts that has just been renewed.
+        package var leaseSeconds: Double
 
-        package init(id: String, state: String, heartbeatAgeSeconds: Double, leaseRemainingSeconds: Double) {
+        package init(
+            id: String,
+            state: String,
+            heartbeatAgeSeconds: Double,
+            leaseRemainingSeconds: Double,
+            leaseSeconds: Double
+        ) {
             self.id = id
             self.state = state
             self.heartbeatAgeSeconds = heartbeatAgeSeconds
             self.leaseRemainingSeconds = leaseRemainingSeconds
+            self.leaseSeconds = leaseSeconds
         }
+    }
+
+    /// What the last record of a running workflow says that it waits for.
+    package enum Pause: Sendable, Equatable {
+        /// `until` is missing when no calendar has the moment.
+        case sleep(seconds: Double, until: String?)
+        /// The first child that is open, and how many more are.
+        case child(id: String, status: String, others: Int)
     }
 
     package var status: String
@@ -72,7 +99,6 @@ package struct WaitingFacts: Sendable {
     package var queueName: String?
     package var application: String?
     package var version: String?
-    package var latestVersion: String?
     package var isPortable = true
     package var executorID: String?
     package var delayRemainingSeconds: Double?
@@ -80,6 +106,7 @@ package struct WaitingFacts: Sendable {
     package var queue: Queue?
     package var executors: [Executor] = []
     package var owner: Owner?
+    package var pause: Pause?
 
     package init(status: String, name: String) {
         self.status = status

@@ -18,7 +18,8 @@ struct FleetStatusCommand: AsyncParsableCommand {
         abstract: "Lists the executors that live, ended within the hour, or left work behind.",
         discussion: """
             OWNED counts the running workflows that the executor owns; for one that ended, those that nobody has taken \
-            over yet. All times are by the database's clock. Versions whose work nobody claims are named on the standard \
+            over yet. An executor that was asked to drain hears of it with its next heartbeat; until then that stands beside \
+            its state. All times are by the database's clock. Versions whose work nobody claims are named on the standard \
             error stream: those of --application, or of all applications that had executors within a week.
 
             \(ExitStatus.help)
@@ -48,7 +49,7 @@ struct FleetStatusCommand: AsyncParsableCommand {
         for member in members {
             table.append([
                 Table.Cell(member.executorID.rawValue),
-                Table.Cell(member.state.rawValue, member.state.color),
+                Table.Cell(member.stateText, member.stateColor),
                 Table.Cell(member.applicationName),
                 Table.Cell(member.applicationVersion),
                 Table.Cell(member.host),
@@ -92,7 +93,14 @@ extension FleetMember.State {
 }
 
 extension FleetMember {
-    fileprivate var isAlive: Bool { self.state != .dead && self.state != .stopped }
+    var isAlive: Bool { self.state != .dead && self.state != .stopped }
+
+    /// Whether it has not heard yet that it is to drain.
+    var isDrainPending: Bool { self.state == .active && self.isDrainRequested }
+
+    var stateText: String { self.state.rawValue + (self.isDrainPending ? " (drain asked)" : "") }
+
+    var stateColor: Style.Color? { self.isDrainPending ? FleetMember.State.draining.color : self.state.color }
 }
 
 extension JSONText {
@@ -101,6 +109,7 @@ extension JSONText {
             "executorId": JSONText(member.executorID),
             "incarnation": .string(member.incarnation),
             "state": .string(member.state.rawValue),
+            "drainRequested": .bool(member.isDrainRequested),
             "applicationName": .string(member.applicationName),
             "applicationVersion": .string(member.applicationVersion),
             "host": .string(member.host),

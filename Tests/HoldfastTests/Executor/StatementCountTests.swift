@@ -126,4 +126,45 @@ struct StatementCountTests {
             }
         }
     }
+    @Test("of a dry run that waits grows slowly, and each answer is read once")
+    func dryRun() async throws {
+        let (slow, plain) = (WorkflowReference<Nothing, Nothing>("slow"), WorkflowReference<Nothing, Nothing>("plain"))
+        try await Self.withCounter { database, counter in
+            try await withExecutor(
+                database,
+                version: "v2",
+                configure: { $0.replayCheckLimit = .seconds(2) },
+                register: {
+                    try $0.register(slow) { _, _ in
+                        try await Task.sleep(for: .seconds(3600))
+                        return Nothing()
+                    }
+                    try $0.register(plain) { _, _ in Nothing() }
+                }
+            ) { executor in
+                for (name, count) in [("slow", 1), ("plain", 50)] {
+                    try await database.query(
+                        """
+                        SELECT {s}.enqueue_workflow('\(name)', 'nowhere', application_name => 'test-app', app_version => 'v1')
+                          FROM generate_series(1, \(count))
+                        """
+                    )
+                }
+                try await counter.reset()
+                #expect(try await executor.client.checkRepin(from: "v1", to: "v2").count == 51)
+                let read = try await database.query(
+                    """
+                    SELECT sum(calls)::int, sum(rows)::int FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid
+                     WHERE r.rolname = $1 AND query LIKE 'SELECT%{h}%replay_checks%'
+                    """,
+                    .text(counter.role)
+                )
+                let row = try #require(read.first)
+                let (calls, rows) = (try row.int(0), try row.int(1))
+                #expect(calls <= 20)
+                // All answers once, and one row for each look before.
+                #expect(rows == 51 + calls - 1)
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 // Copyright the Holdfast project authors
 
 import Holdfast
+import HoldfastPostgres
 import Synchronization
 import Testing
 
@@ -25,6 +26,7 @@ struct VersionTests {
     }
 
     /// Leaves a workflow of version v1 in its queue, with the steps `a` and `b` recorded.
+    @discardableResult
     private static func leaveOpen(_ database: TestDatabase) async throws -> WorkflowID {
         let id = try await withExecutor(database, version: "v1", register: Self.code(["a", "b"], finishes: false)) {
             executor in
@@ -92,6 +94,36 @@ struct VersionTests {
                 await #expect(throws: HoldfastError.self) { try await executor.client.repin(from: "v1", to: "nowhere") }
             }
             #expect(try await database.count("SELECT count(*) FROM {h}.replay_checks") == 0)
+        }
+    }
+
+    @Test("are re-pinned in batches, past what somebody else has locked")
+    func batches() async throws {
+        try await TestDatabase.with { database in
+            try await Self.leaveOpen(database)
+            try await withExecutor(database, version: "v2", register: { _ in }) { executor in
+                try await database.query(
+                    """
+                    INSERT INTO {s}.workflow_status (workflow_uuid, status, name, queue_name, application_name,
+                                                     application_version, serialization)
+                    SELECT 'many-' || i, CASE WHEN i % 2 = 0 THEN 'ENQUEUED' ELSE 'DELAYED' END, 'versioned', 'nowhere',
+                           'test-app', 'v1', 'portable_json' FROM generate_series(1, 2500) i
+                    """
+                )
+                try await database.pool.withTransaction { transaction in
+                    _ = try await transaction.execute(
+                        PostgresQuery(
+                            database.text(
+                                "SELECT 1 FROM {s}.workflow_status WHERE workflow_uuid = 'many-1' FOR NO KEY UPDATE"
+                            )
+                        )
+                    )
+                    #expect(try await executor.client.repin(from: "v1", to: "v2") == 2500)
+                }
+                #expect(try await executor.client.repin(from: "v1", to: "v2") == 1)
+                let moved = "SELECT count(*) FROM {s}.workflow_status WHERE application_version = 'v2'"
+                #expect(try await database.count(moved) == 2501)
+            }
         }
     }
 

@@ -187,6 +187,7 @@ struct ExecutorDocument: Decodable, Sendable {
     var heartbeatAgeSeconds: Double
     var leaseRemainingSeconds: Double
     var hasLeaseSession: Bool
+    var drainRequested: Bool
     @Explicit var endReason: String?
     @Explicit var endedBy: String?
 }
