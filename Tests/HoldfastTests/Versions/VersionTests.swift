@@ -67,6 +67,42 @@ struct VersionTests {
         }
     }
 
+    @Test("that were retired and start once more neither become the latest nor change the queues")
+    func retired() async throws {
+        try await TestDatabase.with { database in
+            @Sendable func run(
+                _ version: String,
+                limit: Int,
+                _ body: @Sendable (HoldfastClient) async throws -> Void
+            ) async throws {
+                try await withExecutor(
+                    database,
+                    version: version,
+                    queues: [Queue("q", workerConcurrency: limit)],
+                    register: Self.code([], finishes: true)
+                ) { try await body($0.client) }
+            }
+            try await run("v1", limit: 1) { _ in }
+            try await run("v2", limit: 2) { client in
+                try await client.retire("v1")
+                #expect(try await client.versions().map(\.name) == ["v2"])
+                try await run("v1", limit: 1) { _ in
+                    #expect(try await client.versions().map(\.name) == ["v2", "v1"])
+                    let limits = try await database.count("SELECT worker_concurrency FROM {s}.queues WHERE name = 'q'")
+                    #expect(limits == 2)
+                    try await client.makeLatest("v1")
+                }
+                // What it was when it was retired last counts.
+                try await client.makeLatest("v2")
+                try await client.retire("v1")
+                try await run("v1", limit: 1) { _ in
+                    let names = try await client.versions().map(\.name)
+                    #expect(names == ["v2", "v1"])
+                }
+            }
+        }
+    }
+
     @Test("can be re-pinned; the dry run names the step that differs and changes nothing")
     func repin() async throws {
         try await TestDatabase.with { database in
