@@ -138,6 +138,21 @@ extension SystemDatabase {
         )
     }
 
+    /// Marks all of an application's ended members that own nothing any more, whatever their version: one without executors has
+    /// nobody of its own who would, and its work may be finished, cancelled or re-pinned by then.
+    func markOwnerless(applicationName: String) async throws(PostgresError) {
+        _ = try await self.pool.execute(
+            PostgresQuery(
+                """
+                UPDATE \(self.names.holdfast).executors e SET reclaimed_at = clock_timestamp()
+                 WHERE application_name = $1 AND state IN ('dead', 'stopped') AND reclaimed_at IS NULL
+                   AND NOT \(self.ownsWork("e"))
+                """,
+                [.text(applicationName)]
+            )
+        )
+    }
+
     /// Lists members as unreclaimed again that ended, were found to own nothing, and own work now.
     ///
     /// A claim by a member that has ended is refused, but a direct start is not: it may have waited for the database from
