@@ -113,7 +113,8 @@ extension SystemDatabase {
             ), superseded AS (
               UPDATE \(self.names.holdfast).executors e
                  SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2,
-                     end_reason = CASE WHEN o.is_alive AND NOT o.is_former THEN 'replaced' ELSE 'superseded' END
+                     end_reason = CASE WHEN o.is_former THEN 'rejoined' WHEN o.is_alive THEN 'replaced'
+                                       ELSE 'superseded' END
                 FROM others o
                WHERE e.incarnation = o.incarnation AND (SELECT may_join FROM verdict)
             ), joined AS (
@@ -236,6 +237,7 @@ extension SystemDatabase {
                 if try row.bool(4) {
                     report.answer = .renewed(serverEpoch: try row.string(1))
                 } else if ["superseded", "replaced"].contains(try row.optionalString(2)) {
+                    // Not 'rejoined': that is about an earlier life of this very process, which nobody has succeeded.
                     report.answer = .superseded
                 }
             case "peer":

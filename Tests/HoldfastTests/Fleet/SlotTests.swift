@@ -159,7 +159,7 @@ struct SlotTests {
                 let states = try await database.query(
                     "SELECT concat_ws(' ', state, end_reason) FROM {h}.executors WHERE executor_id = 'slot' ORDER BY started_at"
                 ).map { try $0.string(0) }
-                #expect(states == ["dead superseded", "dead superseded", "active"])
+                #expect(states == ["dead rejoined", "dead superseded", "active"])
             }
         }
     }
