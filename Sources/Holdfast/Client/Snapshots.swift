@@ -134,9 +134,9 @@ public struct FleetMember: Sendable, Codable {
 public struct Takeover: Sendable, Codable {
     /// Who lost it.
     public var from: ExecutorID
-    /// Who put it back into its queue.
+    /// Who put it back into its queue; `operator`: somebody who gave it to another version.
     public var by: ExecutorID
-    /// The version it belongs to.
+    /// The version it belonged to.
     public var applicationVersion: String?
     /// Why the former owner was taken for gone.
     public var reason: String

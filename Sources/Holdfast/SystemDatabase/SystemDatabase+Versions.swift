@@ -198,7 +198,8 @@ extension SystemDatabase {
             PostgresQuery(
                 """
                 WITH picked AS MATERIALIZED (
-                  SELECT s.workflow_uuid FROM \(self.names.dbos).workflow_status s
+                  SELECT s.workflow_uuid, s.status, s.executor_id, left(s.owner_xid, \(Incarnation.length)) AS incarnation
+                    FROM \(self.names.dbos).workflow_status s
                    WHERE s.application_version = $1 AND (s.application_name = $3 OR s.application_name IS NULL)
                      AND (s.status IN ('ENQUEUED', 'DELAYED')
                           OR (s.status = 'PENDING' AND EXISTS (
@@ -213,7 +214,13 @@ extension SystemDatabase {
                          status = CASE w.status WHEN 'PENDING' THEN 'ENQUEUED' ELSE w.status END,
                          queue_name = coalesce(w.queue_name, '\(Self.internalQueue)')
                    WHERE w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM picked))
-                  RETURNING w.queue_name
+                  RETURNING w.workflow_uuid, w.queue_name
+                ), recorded AS (
+                  INSERT INTO \(self.names.holdfast).takeovers
+                    (workflow_uuid, from_executor_id, from_incarnation, by_executor_id, by_incarnation,
+                     application_version, reason, strikes)
+                  SELECT p.workflow_uuid, p.executor_id, p.incarnation, 'operator', '', $1, 'repinned', 0
+                    FROM picked p JOIN moved m USING (workflow_uuid) WHERE p.status = 'PENDING'
                 )
                 SELECT queue_name, count(*) FROM moved GROUP BY 1
                 """,

@@ -131,6 +131,33 @@ struct VersionTests {
         }
     }
 
+    @Test("take over what an ended executor of theirs left, and the history says so")
+    func repinOfTheDead() async throws {
+        try await TestDatabase.with { database in
+            let id = try await Self.leaveOpen(database)
+            try await database.query(
+                """
+                UPDATE {s}.workflow_status w
+                   SET status = 'PENDING', executor_id = e.executor_id, owner_xid = e.incarnation || '-1-x'
+                  FROM {h}.executors e
+                """
+            )
+            try await withExecutor(database, version: "v2", register: Self.code(["a", "b"], finishes: true)) {
+                executor in
+                let gone = try #require(try await executor.client.fleet().first { $0.applicationVersion == "v1" })
+                #expect(try await executor.client.repin(from: "v1", to: "v2") == 1)
+                _ = try await executor.client.retrieve(id, as: [String].self).result()
+                let takeovers = try await executor.client.takeovers(of: id)
+                #expect(takeovers.map(\.from) == [gone.executorID])
+                #expect(takeovers.map(\.applicationVersion) == ["v1"])
+                #expect(
+                    takeovers.map { "\($0.by) \($0.reason) \($0.strikes) \($0.decision)" }
+                        == ["operator repinned 0 requeued"]
+                )
+            }
+        }
+    }
+
     @Test("a dry run lists what it cannot read, because a re-pinning moves that too")
     func foreignFormat() async throws {
         try await TestDatabase.with { database in
