@@ -120,10 +120,14 @@ extension SystemDatabase {
             ), joined AS (
               INSERT INTO \(self.names.holdfast).executors
                 (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
-                 lease_ms, renewed_at, lease_expires_at, lock_key, workflows, queues, began, life)
+                 lease_ms, renewed_at, lease_expires_at, lock_key, workflows, queues, began, life,
+                 drain_requested)
               SELECT $1, $2, $3, $4, 'active', $5, $6, $7, $8, clock_timestamp(),
                      clock_timestamp() + $8::int8 * interval '1 millisecond', $9, $10,
-                     CASE WHEN $11 THEN $12::text[] END, $13, $14
+                     CASE WHEN $11 THEN $12::text[] END, $13, $14,
+                     -- What an operator wants of the process outlives its lives.
+                     EXISTS (SELECT 1 FROM \(self.names.holdfast).executors
+                              WHERE application_name = $3 AND executor_id = $2 AND began = $13 AND drain_requested)
                WHERE (SELECT may_join FROM verdict)
             )
             SELECT extract(epoch FROM pg_postmaster_start_time())::text,
