@@ -124,7 +124,7 @@ class Failover:
     def judge(self):
         rejoined = self.fleet.database.value(
             """SELECT coalesce(jsonb_agg(incarnation), '[]') FROM holdfast.executors e
-                WHERE state = 'dead' AND end_reason = 'superseded' AND ended_by = executor_id"""
+                WHERE state = 'dead' AND end_reason = 'rejoined'"""
         )
         notes = Acknowledgements(self.fleet.scratch)
         self.load.enqueued = len(notes.accepted)

@@ -95,6 +95,15 @@ struct Effects: Sendable {
             }
             return Nothing()
         }
+        try registry.register(WorkflowReference<Nothing, Nothing>("poisonous-parent")) { _, context in
+            // Nobody claims from this queue.
+            _ = try await context.start(WorkflowReference<Nothing, Nothing>("noop"), Nothing(), on: "parked")
+            try await context.step("poison") { _ in
+                try self.append("effect \(context.id) 1")
+                kill(getpid(), SIGKILL)
+            }
+            return Nothing()
+        }
         return registry
     }
 

@@ -51,9 +51,6 @@ extension HoldfastClient {
                 "no workflow has the id \(missing.sorted().map { "'\($0)'" }.joined(separator: ", ")); nothing was resumed"
             )
         }
-        try await self.read("forgetting the strikes of resumed workflows") { database throws(PostgresError) in
-            try await database.clearStrikes(Array(resumed.keys))
-        }
         self.core.notifier.notify(Set(resumed.values))
         return resumed.keys.map(WorkflowID.init)
     }

@@ -121,8 +121,8 @@ public struct FleetMember: Sendable, Codable {
     public var leaseRemaining: Duration
     /// Whether a session of its own lets peers see its death at once.
     public var hasLeaseSession: Bool
-    /// Why it ended: `shutdown`, `lease_expired`, `session_lost`, `superseded` (a new process took its slot) or `replaced`
-    /// (one did while this one was alive).
+    /// Why it ended: `shutdown`, `lease_expired`, `session_lost`, `superseded` (a new process took its slot), `replaced`
+    /// (one did while this one was alive) or `rejoined` (its process stopped by itself and joined again).
     public var endReason: String?
     /// Who ended it.
     public var endedBy: ExecutorID?
@@ -136,13 +136,14 @@ public struct FleetMember: Sendable, Codable {
 public struct Takeover: Sendable, Codable {
     /// Who lost it.
     public var from: ExecutorID
-    /// Who put it back into its queue.
+    /// Who put it back into its queue; `operator`: somebody who gave it to another version.
     public var by: ExecutorID
-    /// The version it belongs to.
+    /// The version it belonged to.
     public var applicationVersion: String?
     /// Why the former owner was taken for gone.
     public var reason: String
-    /// How many executors had died under it since its last checkpoint; 0 when it only waited, or its executor lived on.
+    /// How many executors had died under it since its last checkpoint; 0 when its executor lived on, or it has only waited for
+    /// more than a minute.
     public var strikes: Int
     /// What followed: `requeued`, `delayed` or `quarantined`.
     public var decision: String

@@ -12,7 +12,8 @@ final class Housekeeper: Sendable {
     private static let roundsPerRefresh = 5
     /// Every so many rounds, instead of sweeping, work is looked for that no live version can run.
     private static let roundsPerStrandedCheck = 31
-    /// Every so many rounds, instead of sweeping, work is looked for that belongs to members who ended before they got it.
+    /// Every so many rounds, instead of sweeping, work is looked for that belongs to members who ended before they got it, and
+    /// members who own nothing any more.
     private static let roundsPerOrphanCheck = 29
 
     /// About once an hour what is over and done with is forgotten.
@@ -45,7 +46,7 @@ final class Housekeeper: Sendable {
                 } else if round % Self.roundsPerStrandedCheck == 0 {
                     try await self.reportStranded()
                 } else if round % Self.roundsPerOrphanCheck == 0 {
-                    try await self.reopenReclaimed()
+                    try await self.reviewEnded()
                 } else if round % Self.roundsPerRefresh == 0 {
                     try await self.catalog.refresh()
                 } else {
@@ -87,11 +88,12 @@ final class Housekeeper: Sendable {
         }
     }
 
-    /// The next renewal of any peer sees them and has them reclaimed.
-    private func reopenReclaimed() async throws(PostgresError) {
+    /// The next renewal of any peer sees those that own work again and has them reclaimed. The others are off the list for good.
+    private func reviewEnded() async throws(PostgresError) {
         let count = try await self.host.database.reopenReclaimed(
             applicationName: self.host.identity.applicationName
         )
+        try await self.host.database.markOwnerless(applicationName: self.host.identity.applicationName)
         guard count > 0 else { return }
         self.logger.notice("ended executors own work again; it is taken over", metadata: ["executors": "\(count)"])
     }

@@ -77,25 +77,6 @@ extension SystemDatabase {
         return (resumed, missing)
     }
 
-    /// Forgets the strikes of workflows that somebody has resumed: they begin anew. A database that only other programs use has
-    /// no such table, and nothing to forget.
-    func clearStrikes(_ workflowIDs: [String]) async throws(PostgresError) {
-        do throws(PostgresError) {
-            _ = try await self.pool.execute(
-                PostgresQuery(
-                    """
-                    UPDATE \(self.names.holdfast).takeovers SET cleared = TRUE
-                     WHERE workflow_uuid = ANY($1::text[]) AND NOT cleared
-                    """,
-                    [.textArray(workflowIDs)]
-                )
-            )
-        } catch {
-            let undefinedTable = "42P01"
-            guard error.sqlState == undefinedTable else { throw error }
-        }
-    }
-
     /// The workflow that holds a deduplication id on a queue.
     func deduplicationHolder(queue: String, deduplicationID: String) async throws(PostgresError) -> String? {
         try await self.pool.execute(

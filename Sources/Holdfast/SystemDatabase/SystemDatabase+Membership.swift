@@ -113,16 +113,21 @@ extension SystemDatabase {
             ), superseded AS (
               UPDATE \(self.names.holdfast).executors e
                  SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2,
-                     end_reason = CASE WHEN o.is_alive AND NOT o.is_former THEN 'replaced' ELSE 'superseded' END
+                     end_reason = CASE WHEN o.is_former THEN 'rejoined' WHEN o.is_alive THEN 'replaced'
+                                       ELSE 'superseded' END
                 FROM others o
                WHERE e.incarnation = o.incarnation AND (SELECT may_join FROM verdict)
             ), joined AS (
               INSERT INTO \(self.names.holdfast).executors
                 (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
-                 lease_ms, renewed_at, lease_expires_at, lock_key, workflows, queues, began, life)
+                 lease_ms, renewed_at, lease_expires_at, lock_key, workflows, queues, began, life,
+                 drain_requested)
               SELECT $1, $2, $3, $4, 'active', $5, $6, $7, $8, clock_timestamp(),
                      clock_timestamp() + $8::int8 * interval '1 millisecond', $9, $10,
-                     CASE WHEN $11 THEN $12::text[] END, $13, $14
+                     CASE WHEN $11 THEN $12::text[] END, $13, $14,
+                     -- What an operator wants of the process outlives its lives.
+                     EXISTS (SELECT 1 FROM \(self.names.holdfast).executors
+                              WHERE application_name = $3 AND executor_id = $2 AND began = $13 AND drain_requested)
                WHERE (SELECT may_join FROM verdict)
             )
             SELECT extract(epoch FROM pg_postmaster_start_time())::text,
@@ -236,6 +241,7 @@ extension SystemDatabase {
                 if try row.bool(4) {
                     report.answer = .renewed(serverEpoch: try row.string(1))
                 } else if ["superseded", "replaced"].contains(try row.optionalString(2)) {
+                    // Not 'rejoined': that is about an earlier life of this very process, which nobody has succeeded.
                     report.answer = .superseded
                 }
             case "peer":

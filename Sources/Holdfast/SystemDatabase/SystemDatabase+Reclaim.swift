@@ -28,10 +28,7 @@ extension SystemDatabase {
     /// `SKIP LOCKED` lets several peers share the load. Only rows whose token begins with a dead incarnation are touched:
     /// the work of a successor in the same slot has other tokens.
     ///
-    /// A workflow under which executors keep dying is suspected of killing them. A *strike* is a takeover since its last
-    /// checkpoint, so a workflow that makes progress has none, and one that only sleeps or awaits a child gets none; nor does
-    /// one whose executor was replaced alive. The first strike costs nothing; from the second on it waits 1 s, 2 s, 4 s … 60 s, times 0.5 to 1.5, which parts it from its
-    /// neighbours; after `quarantineAfter` strikes it is given up.
+    /// A workflow under which executors keep dying is delayed, and then given up: see the rules for strikes.
     ///
     /// - Returns: How many workflows came back, by queue; delayed and quarantined ones have no queue here.
     func reclaim(
@@ -46,34 +43,24 @@ extension SystemDatabase {
                 WITH dead AS (
                   SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS d(incarnation, executor_id, reason)
                 ), picked AS MATERIALIZED (
-                  SELECT s.workflow_uuid, d.incarnation, d.executor_id, d.reason
+                  SELECT s.workflow_uuid, s.recovery_attempts, d.incarnation, d.executor_id, d.reason, e.ended_at,
+                         extract(epoch FROM e.renewed_at) * 1000 - coalesce(s.started_at_epoch_ms, s.created_at) AS lived
                     FROM \(self.names.dbos).workflow_status s
                     JOIN dead d ON d.executor_id = s.executor_id
                      AND d.incarnation = left(s.owner_xid, \(Incarnation.length))
+                    LEFT JOIN \(self.names.holdfast).executors e ON e.incarnation = d.incarnation
                    WHERE s.status = 'PENDING' AND s.application_version = $4
                      AND (s.application_name = $5 OR s.application_name IS NULL)
                    ORDER BY s.created_at LIMIT $6 FOR NO KEY UPDATE OF s SKIP LOCKED
                 ), judged AS MATERIALIZED (
-                  SELECT p.*, CASE WHEN p.reason = 'replaced' OR EXISTS (
-                    SELECT 1 FROM (
-                      SELECT o.function_name, o.completed_at_epoch_ms, o.child_workflow_id
-                        FROM \(self.names.dbos).operation_outputs o WHERE o.workflow_uuid = p.workflow_uuid
-                       ORDER BY o.function_id DESC LIMIT 1) l
-                     WHERE (l.function_name = 'DBOS.sleep' AND l.completed_at_epoch_ms > \(Self.nowMilliseconds))
-                        OR EXISTS (SELECT 1 FROM \(self.names.dbos).workflow_status c
-                             WHERE c.workflow_uuid = l.child_workflow_id
-                               AND c.status IN ('ENQUEUED', 'PENDING', 'DELAYED')))
-                    THEN 0 ELSE 1 + (
-                    SELECT count(*) FROM \(self.names.holdfast).takeovers t
-                     WHERE t.workflow_uuid = p.workflow_uuid AND t.strikes > 0 AND NOT t.cleared
-                       AND t.at > to_timestamp(coalesce((
-                         SELECT max(o.retention_timestamp) FROM \(self.names.dbos).operation_outputs o
-                          WHERE o.workflow_uuid = p.workflow_uuid), 0) / 1000.0))::int4 END AS strikes
-                    FROM picked p
+                  SELECT p.*, \(self.seemsToWait("p")) AS waits FROM picked p
+                ), counted AS MATERIALIZED (
+                  SELECT j.*, \(self.strikes(of: "j")) AS strikes FROM judged j
                 ), decided AS MATERIALIZED (
-                  SELECT j.*, CASE WHEN j.strikes > $9::int4 THEN 'quarantined'
-                                   WHEN j.strikes > 1 THEN 'delayed' ELSE 'requeued' END AS decision
-                    FROM judged j
+                  SELECT c.*, n.burden, CASE WHEN n.burden > $9::int4 AND NOT \(self.hasRival("c")) THEN 'quarantined'
+                                             WHEN n.burden > 1 THEN 'delayed' ELSE 'requeued' END AS decision
+                    FROM counted c CROSS JOIN LATERAL (
+                      SELECT c.strikes - CASE WHEN c.waits THEN \(Self.strikesToSpare) ELSE 0 END AS burden) n
                 ), changed AS (
                   UPDATE \(self.names.dbos).workflow_status w
                      SET status = CASE d.decision WHEN 'quarantined' THEN 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'
@@ -83,10 +70,14 @@ extension SystemDatabase {
                                       ELSE coalesce(w.queue_name, '\(Self.internalQueue)') END,
                          deduplication_id = CASE d.decision WHEN 'quarantined' THEN NULL
                                             ELSE w.deduplication_id END,
+                         recovery_attempts = CASE
+                           WHEN d.reason IN \(Self.reasonsWithoutDeath)
+                             THEN greatest(coalesce(w.recovery_attempts, 0) - 1, 0)
+                           ELSE w.recovery_attempts END,
                          completed_at = CASE d.decision WHEN 'quarantined' THEN \(Self.nowMilliseconds) END,
                          delay_until_epoch_ms = CASE d.decision
                            WHEN 'delayed' THEN \(Self.nowMilliseconds)
-                             + (least(power(2, d.strikes - 2), 60) * (500 + 1000 * random()))::int8
+                             + \(Self.delay(strikes: "d.burden", limit: "$9::int4"))
                            ELSE w.delay_until_epoch_ms END
                     FROM decided d
                    WHERE w.workflow_uuid = d.workflow_uuid AND coalesce(w.status, '') = 'PENDING'
@@ -139,6 +130,21 @@ extension SystemDatabase {
                    AND NOT \(self.ownsWork("e"))
                 """,
                 [.textArray(incarnations)]
+            )
+        )
+    }
+
+    /// Marks all of an application's ended members that own nothing any more, whatever their version: one without executors has
+    /// nobody of its own who would, and its work may be finished, cancelled or re-pinned by then.
+    func markOwnerless(applicationName: String) async throws(PostgresError) {
+        _ = try await self.pool.execute(
+            PostgresQuery(
+                """
+                UPDATE \(self.names.holdfast).executors e SET reclaimed_at = clock_timestamp()
+                 WHERE application_name = $1 AND state IN ('dead', 'stopped') AND reclaimed_at IS NULL
+                   AND NOT \(self.ownsWork("e"))
+                """,
+                [.text(applicationName)]
             )
         )
     }

@@ -13,13 +13,23 @@ extension SystemDatabase {
         let results = try await self.pool.pipeline([
             self.versionOwnerQuery(version, applicationName: applicationName),
             self.latestVersionQuery(applicationName: applicationName),
+            PostgresQuery(
+                """
+                SELECT NOT EXISTS (
+                  SELECT 1 FROM \(self.names.holdfast).retired_versions r
+                   WHERE r.application_name = $1 AND r.version_name = $2 AND r.version_timestamp < (
+                     SELECT max(v.version_timestamp) FROM \(self.names.dbos).application_versions v
+                      WHERE v.application_name = $1 OR v.application_name IS NULL))
+                """,
+                [.text(applicationName), .text(version)]
+            ),
         ])
-        let latest = try results[1].first?.string(0)
-        return (try results[0].first?.optionalString(0), results[0].first == nil || latest == version)
+        guard let row = results[0].first else { return (nil, try results[2].first?.bool(0) ?? true) }
+        return (try row.optionalString(0), try results[1].first?.string(0) == version)
     }
 
     /// Registers a version of an application; registering again changes nothing, so restarting an old version does not
-    /// make it the latest.
+    /// make it the latest. Neither does starting one that was retired: it gets its former time.
     ///
     /// - Returns: The application that owns the version's name (`nil`: nobody), and the latest version's name.
     func registerVersion(
@@ -37,8 +47,12 @@ extension SystemDatabase {
             // No conflict target: the uniqueness of version names alone is about to be given up by the shared schema.
             PostgresQuery(
                 """
-                INSERT INTO \(self.names.dbos).application_versions (version_id, version_name, application_name)
-                VALUES (gen_random_uuid()::text, $2, $1) ON CONFLICT DO NOTHING
+                INSERT INTO \(self.names.dbos).application_versions
+                  (version_id, version_name, application_name, version_timestamp)
+                SELECT gen_random_uuid()::text, $2, $1, coalesce((
+                  SELECT r.version_timestamp FROM \(self.names.holdfast).retired_versions r
+                   WHERE r.application_name = $1 AND r.version_name = $2), \(Self.nowMilliseconds))
+                ON CONFLICT DO NOTHING
                 """,
                 [.text(applicationName), .text(version)]
             ),
@@ -144,18 +158,26 @@ extension SystemDatabase {
         ).affectedRows > 0
     }
 
-    /// Forgets a version that nobody runs and no open work names; the statement looks again itself.
+    /// Forgets a version that nobody runs and no open work names; the statement looks again itself. Only when it was registered
+    /// is remembered, in case an executor of it starts after all.
     func retireVersion(_ version: String, applicationName: String) async throws(PostgresError) -> Bool {
         try await self.pool.execute(
             PostgresQuery(
                 """
-                DELETE FROM \(self.names.dbos).application_versions v
-                 WHERE v.version_name = $1 AND (v.application_name = $2 OR v.application_name IS NULL)
-                   AND NOT EXISTS (SELECT 1 FROM \(self.names.dbos).workflow_status
-                         WHERE application_version = $1 AND status IN ('ENQUEUED', 'PENDING', 'DELAYED')
-                           AND (application_name = $2 OR application_name IS NULL))
-                   AND NOT EXISTS (SELECT 1 FROM \(self.names.holdfast).executors e
-                         WHERE application_name = $2 AND application_version = $1 AND \(Self.isAlive("e")))
+                WITH retired AS (
+                  DELETE FROM \(self.names.dbos).application_versions v
+                   WHERE v.version_name = $1 AND (v.application_name = $2 OR v.application_name IS NULL)
+                     AND NOT EXISTS (SELECT 1 FROM \(self.names.dbos).workflow_status
+                           WHERE application_version = $1 AND status IN ('ENQUEUED', 'PENDING', 'DELAYED')
+                             AND (application_name = $2 OR application_name IS NULL))
+                     AND NOT EXISTS (SELECT 1 FROM \(self.names.holdfast).executors e
+                           WHERE application_name = $2 AND application_version = $1 AND \(Self.isAlive("e")))
+                  RETURNING v.version_timestamp
+                )
+                INSERT INTO \(self.names.holdfast).retired_versions (application_name, version_name, version_timestamp)
+                SELECT $2, $1, max(version_timestamp) FROM retired HAVING count(*) > 0
+                ON CONFLICT (application_name, version_name) DO UPDATE
+                  SET version_timestamp = excluded.version_timestamp, retired_at = excluded.retired_at
                 """,
                 [.text(version), .text(applicationName)]
             )
@@ -179,7 +201,8 @@ extension SystemDatabase {
             PostgresQuery(
                 """
                 WITH picked AS MATERIALIZED (
-                  SELECT s.workflow_uuid FROM \(self.names.dbos).workflow_status s
+                  SELECT s.workflow_uuid, s.status, s.executor_id, left(s.owner_xid, \(Incarnation.length)) AS incarnation
+                    FROM \(self.names.dbos).workflow_status s
                    WHERE s.application_version = $1 AND (s.application_name = $3 OR s.application_name IS NULL)
                      -- Each state by itself, because it has a partial index.
                      AND (s.status = 'ENQUEUED' OR s.status = 'DELAYED'
@@ -195,7 +218,13 @@ extension SystemDatabase {
                          status = CASE w.status WHEN 'PENDING' THEN 'ENQUEUED' ELSE w.status END,
                          queue_name = coalesce(w.queue_name, '\(Self.internalQueue)')
                    WHERE w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM picked))
-                  RETURNING w.queue_name
+                  RETURNING w.workflow_uuid, w.queue_name
+                ), recorded AS (
+                  INSERT INTO \(self.names.holdfast).takeovers
+                    (workflow_uuid, from_executor_id, from_incarnation, by_executor_id, by_incarnation,
+                     application_version, reason, strikes)
+                  SELECT p.workflow_uuid, p.executor_id, p.incarnation, 'operator', '', $1, 'repinned', 0
+                    FROM picked p JOIN moved m USING (workflow_uuid) WHERE p.status = 'PENDING'
                 )
                 SELECT queue_name, count(*) FROM moved GROUP BY 1
                 """,

@@ -27,9 +27,9 @@ package struct LivenessMachine: Sendable {
     package enum RenewalAnswer: Sendable {
         /// The database renewed the lease. `serverEpoch` names the running server (its start time).
         case renewed(serverEpoch: String)
-        /// The row is no longer alive: a peer declared this incarnation dead.
+        /// The row is no longer alive: a peer declared this incarnation dead, or this process has joined again since.
         case declaredDead
-        /// The row ended because a newer incarnation took the slot.
+        /// The row ended because a newer process took the slot.
         case superseded
     }
 
@@ -143,8 +143,7 @@ package struct LivenessMachine: Sendable {
         self.state = .member(membership)
     }
 
-    /// An answer to what was sent before the join is about an earlier life of this process: joining ended that one, so it
-    /// would say *superseded*.
+    /// An answer to what was sent before the join is about an earlier life of this process, which that join has ended.
     package mutating func answered(_ answer: RenewalAnswer, sentAt: Instant, now: Instant) -> Action {
         guard case .member(var membership) = self.state, sentAt >= membership.joinedAt else { return .none }
         switch answer {

@@ -91,4 +91,33 @@ struct DeclaredDeadTests {
             }
         }
     }
+
+    @Test("and owns nothing is off the list of those who may, whatever its version")
+    func ofAnotherVersion() async throws {
+        try await TestDatabase.with { database in
+            try await withExecutor(database, register: { _ in }) { executor in
+                try await database.query(
+                    """
+                    INSERT INTO {h}.executors
+                      (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
+                       lease_ms, renewed_at, lease_expires_at, lock_key, ended_at, end_reason)
+                    SELECT repeat(digit, 16), 'gone', 'test-app', 'v0', 'dead', 'host', 1, 1, 1000, now(), now(), 0, now(),
+                       'lease_expired' FROM unnest(ARRAY['0', '1']) AS digit
+                    """
+                )
+                _ = try await executor.client.enqueue(noop, Nothing(), on: "parked", options: .init(id: "w"))
+                try await database.query(
+                    """
+                    UPDATE {s}.workflow_status SET status = 'PENDING', executor_id = 'gone', application_version = 'v0',
+                           owner_xid = repeat('1', 16) || '-1-x'
+                    """
+                )
+                try await executor.host.database.markOwnerless(applicationName: "test-app")
+                let listed = try await database.query(
+                    "SELECT incarnation FROM {h}.executors WHERE executor_id = 'gone' AND reclaimed_at IS NULL"
+                ).map { try $0.string(0) }
+                #expect(listed == [String(repeating: "1", count: 16)])
+            }
+        }
+    }
 }

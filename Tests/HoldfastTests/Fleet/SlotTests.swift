@@ -159,7 +159,35 @@ struct SlotTests {
                 let states = try await database.query(
                     "SELECT concat_ws(' ', state, end_reason) FROM {h}.executors WHERE executor_id = 'slot' ORDER BY started_at"
                 ).map { try $0.string(0) }
-                #expect(states == ["dead superseded", "dead superseded", "active"])
+                #expect(states == ["dead rejoined", "dead superseded", "active"])
+            }
+        }
+    }
+
+    @Test("of which one joins again: it is still to be drained", arguments: [false, true])
+    func drainedAndBack(isDead: Bool) async throws {
+        try await TestDatabase.with { database in
+            try await withExecutor(database, id: "other", register: { _ in }) { executor in
+                let systemDatabase = executor.host.database
+                let first = try await systemDatabase.nextBeginning()
+                let second = try await systemDatabase.nextBeginning()
+                _ = try await systemDatabase.join(.test(in: "slot", began: first))
+                #expect(try await executor.client.drain(["slot"]) == ["slot"])
+                if isDead {
+                    try await database.query(
+                        """
+                        UPDATE {h}.executors SET state = 'dead', ended_at = now(), end_reason = 'session_lost'
+                         WHERE executor_id = 'slot'
+                        """
+                    )
+                }
+                _ = try await systemDatabase.join(.test(in: "slot", began: first, life: 2))
+                // Another process is asked by itself.
+                _ = try await systemDatabase.join(.test(in: "slot", began: second))
+                let requests = try await database.query(
+                    "SELECT drain_requested FROM {h}.executors WHERE executor_id = 'slot' ORDER BY started_at"
+                ).map { try $0.bool(0) }
+                #expect(requests == [true, true, false])
             }
         }
     }

@@ -17,6 +17,7 @@ import Testing
                 DROP FUNCTION holdfast.autoscaling_figures();
                 ALTER TABLE holdfast.executors DROP COLUMN began, DROP COLUMN life;
                 DROP SEQUENCE holdfast.beginnings;
+                DROP TABLE holdfast.retired_versions;
                 DELETE FROM holdfast.migrations WHERE version > 1;
                 """
             )

@@ -38,7 +38,9 @@ import Testing
                         let dbos = try await DBOSMigration(connection, names.dbos, MigrationTiming(), logger).run(
                             found: 0
                         )
-                        let holdfast = try await HoldfastMigration(connection, names, logger).run(found: 0)
+                        let holdfast = try await HoldfastMigration(connection, names, MigrationTiming(), logger).run(
+                            found: 0
+                        )
                         return [dbos.outcome, holdfast.outcome]
                     }
                 }

@@ -69,6 +69,42 @@ struct VersionTests {
         }
     }
 
+    @Test("that were retired and start once more neither become the latest nor change the queues")
+    func retired() async throws {
+        try await TestDatabase.with { database in
+            @Sendable func run(
+                _ version: String,
+                limit: Int,
+                _ body: @Sendable (HoldfastClient) async throws -> Void
+            ) async throws {
+                try await withExecutor(
+                    database,
+                    version: version,
+                    queues: [Queue("q", workerConcurrency: limit)],
+                    register: Self.code([], finishes: true)
+                ) { try await body($0.client) }
+            }
+            try await run("v1", limit: 1) { _ in }
+            try await run("v2", limit: 2) { client in
+                try await client.retire("v1")
+                #expect(try await client.versions().map(\.name) == ["v2"])
+                try await run("v1", limit: 1) { _ in
+                    #expect(try await client.versions().map(\.name) == ["v2", "v1"])
+                    let limits = try await database.count("SELECT worker_concurrency FROM {s}.queues WHERE name = 'q'")
+                    #expect(limits == 2)
+                    try await client.makeLatest("v1")
+                }
+                // What it was when it was retired last counts.
+                try await client.makeLatest("v2")
+                try await client.retire("v1")
+                try await run("v1", limit: 1) { _ in
+                    let names = try await client.versions().map(\.name)
+                    #expect(names == ["v2", "v1"])
+                }
+            }
+        }
+    }
+
     @Test("can be re-pinned; the dry run names the step that differs and changes nothing")
     func repin() async throws {
         try await TestDatabase.with { database in
@@ -123,6 +159,33 @@ struct VersionTests {
                 #expect(try await executor.client.repin(from: "v1", to: "v2") == 1)
                 let moved = "SELECT count(*) FROM {s}.workflow_status WHERE application_version = 'v2'"
                 #expect(try await database.count(moved) == 2501)
+            }
+        }
+    }
+
+    @Test("take over what an ended executor of theirs left, and the history says so")
+    func repinOfTheDead() async throws {
+        try await TestDatabase.with { database in
+            let id = try await Self.leaveOpen(database)
+            try await database.query(
+                """
+                UPDATE {s}.workflow_status w
+                   SET status = 'PENDING', executor_id = e.executor_id, owner_xid = e.incarnation || '-1-x'
+                  FROM {h}.executors e
+                """
+            )
+            try await withExecutor(database, version: "v2", register: Self.code(["a", "b"], finishes: true)) {
+                executor in
+                let gone = try #require(try await executor.client.fleet().first { $0.applicationVersion == "v1" })
+                #expect(try await executor.client.repin(from: "v1", to: "v2") == 1)
+                _ = try await executor.client.retrieve(id, as: [String].self).result()
+                let takeovers = try await executor.client.takeovers(of: id)
+                #expect(takeovers.map(\.from) == [gone.executorID])
+                #expect(takeovers.map(\.applicationVersion) == ["v1"])
+                #expect(
+                    takeovers.map { "\($0.by) \($0.reason) \($0.strikes) \($0.decision)" }
+                        == ["operator repinned 0 requeued"]
+                )
             }
         }
     }

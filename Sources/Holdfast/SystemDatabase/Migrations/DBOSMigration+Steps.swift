@@ -7,24 +7,10 @@ import Logging
 extension DBOSMigration {
     /// Runs statements and the write of the version in one transaction.
     func apply(_ statements: [String], as number: Int) async throws {
-        for attempt in 1... {
-            do {
-                try await connection.withMigrationTransaction {
-                    guard try await recordedVersion() < number else { return }
-                    let patience = timing.tableLockTimeout / .milliseconds(1)
-                    try await connection.executeScript("SET LOCAL lock_timeout = \(Int(patience))")
-                    for statement in statements { try await connection.executeScript(statement) }
-                    try await record(number)
-                }
-                return
-            } catch let error as PostgresError where error.sqlState == "55P03" {
-                guard attempt < timing.tableLockAttempts else { throw blocked(error, number, attempt) }
-                logger.warning(
-                    "A migration waits for a table that a long transaction uses",
-                    metadata: ["version": "\(number)", "error": "\(error.message)"]
-                )
-                try await Task.sleep(for: timing.retryInterval)
-            }
+        try await connection.withMigrationTransaction(of: number, schema, timing, logger) {
+            guard try await recordedVersion() < number else { return }
+            for statement in statements { try await connection.executeScript(statement) }
+            try await record(number)
         }
     }
 
@@ -96,13 +82,5 @@ extension DBOSMigration {
             )
         )
         return try rows.first?.bool(0)
-    }
-
-    private func blocked(_ error: PostgresError, _ number: Int, _ attempts: Int) -> MigrationError {
-        MigrationError(
-            .blocked,
-            "Migration \(number) of schema \(schema) got no lock on its table in \(attempts) attempts (\(error.message))."
-                + " Find the transaction that holds one in pg_stat_activity, end it, and start again."
-        )
     }
 }

@@ -8,13 +8,15 @@ import Logging
 struct HoldfastMigration {
     let connection: PostgresConnection
     let names: SchemaNames
+    let timing: MigrationTiming
     let logger: Logger
 
     private var schema: SchemaName { names.holdfast }
 
-    init(_ connection: PostgresConnection, _ names: SchemaNames, _ logger: Logger) {
+    init(_ connection: PostgresConnection, _ names: SchemaNames, _ timing: MigrationTiming, _ logger: Logger) {
         self.connection = connection
         self.names = names
+        self.timing = timing
         self.logger = logger
     }
 
@@ -22,9 +24,9 @@ struct HoldfastMigration {
     func run(found: Int) async throws -> MigrationReport.Schema {
         do {
             // One transaction from the decision to the last statement: whoever comes second finds it done.
-            return try await connection.withMigrationTransaction {
+            let known = HoldfastSchema.knownVersion
+            return try await connection.withMigrationTransaction(of: known, schema, timing, logger) {
                 let inspection = try await SchemaInspector(connection: connection).holdfast(schema)
-                let known = HoldfastSchema.knownVersion
                 switch ConnectDecision.holdfast(inspection, schema: schema, mode: .migrate) {
                 case .refuse(let error):
                     throw error

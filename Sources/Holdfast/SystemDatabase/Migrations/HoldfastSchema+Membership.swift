@@ -64,9 +64,9 @@ extension HoldfastSchema {
           application_version TEXT,
           reason TEXT NOT NULL,
           -- How many executors have died under it since its last checkpoint, this one included, and what followed.
-          -- 0 for a workflow that only waited, and for one whose executor lives on.
+          -- 0 for a workflow that has long waited, and for one whose executor lives on.
           strikes INT4 NOT NULL DEFAULT 1,
-          -- Somebody resumed the workflow since: its strikes begin anew.
+          -- Of no use any more: what is forgiven shows in the workflow's attempts.
           cleared BOOLEAN NOT NULL DEFAULT FALSE,
           decision TEXT NOT NULL DEFAULT 'requeued' CHECK (decision IN ('requeued', 'delayed', 'quarantined')),
           at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()

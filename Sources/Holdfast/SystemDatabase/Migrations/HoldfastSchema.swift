@@ -3,7 +3,7 @@
 
 /// Holdfast's own schema: what the fleet knows about itself. Other SDKs never look into it, so it has its own numbering.
 enum HoldfastSchema {
-    static let knownVersion = 3
+    static let knownVersion = 4
     static let versionTable = "migrations"
     static let relations: Set<String> = Set(layout(at: knownVersion).keys).union([versionTable])
 
@@ -15,7 +15,9 @@ enum HoldfastSchema {
     }
 
     /// What each version adds, the first one first.
-    private static let additions: [[String: String]] = [membershipLayout, autoscalingLayout, beginningsLayout]
+    private static let additions: [[String: String]] = [
+        membershipLayout, autoscalingLayout, beginningsLayout, retirementLayout,
+    ]
 
     private static let autoscalingLayout = [
         "autoscaling": """
@@ -25,6 +27,10 @@ enum HoldfastSchema {
     ]
 
     private static let beginningsLayout = ["executors": "began life"]
+
+    private static let retirementLayout = [
+        "retired_versions": "application_name version_name version_timestamp retired_at"
+    ]
 
     private static let membershipLayout: [String: String] = [
         "executors": """
@@ -69,6 +75,7 @@ enum HoldfastSchema {
         case 1: membership(in: names.holdfast)
         case 2: autoscaling(in: names)
         case 3: beginnings(in: names.holdfast)
+        case 4: retirement(in: names.holdfast)
         default: preconditionFailure("there is no migration \(number)")
         }
     }

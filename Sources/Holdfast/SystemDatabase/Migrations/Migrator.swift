@@ -71,7 +71,7 @@ package struct Migrator: Sendable {
         if let report = second.report(createdDatabase) { return report }
         try await lock.acquireShared()
         let dbos = try await DBOSMigration(connection, names.dbos, timing, logger).run(found: first.dbos.found)
-        let holdfast = try await HoldfastMigration(connection, names, logger).run(found: first.holdfast.found)
+        let holdfast = try await HoldfastMigration(connection, names, timing, logger).run(found: first.holdfast.found)
         return MigrationReport(createdDatabase: createdDatabase, dbos: dbos, holdfast: holdfast)
     }
 
