@@ -111,7 +111,7 @@ final class Housekeeper: Sendable {
                 self.host.notifier.notify(report.promotedQueues)
                 self.onWork()
             }
-        } while report.expired == SystemDatabase.sweepLimit
+        } while max(report.expired, report.promoted) == SystemDatabase.sweepLimit
     }
 
     /// Ends executions whose workflow was cancelled, resumed, deleted or taken over. Their writes would be refused anyway;
