@@ -185,25 +185,34 @@ extension SystemDatabase {
         )
     }
 
-    /// Gives back whatever was claimed under `tokens`, each of which names one claim.
+    /// Gives back whatever was claimed under `tokens`, each of which names one claim, but what somebody else has locked.
     ///
-    /// - Returns: How many workflows.
-    func handBackClaims(_ tokens: [String], executorID: String) async throws(PostgresError) -> Int {
+    /// - Returns: How many workflows there were, and how many of them were given back.
+    func handBackClaims(
+        _ tokens: [String],
+        executorID: String
+    ) async throws(PostgresError) -> (found: Int, returned: Int) {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
-                WITH returned AS (
+                WITH found AS MATERIALIZED (
+                  SELECT workflow_uuid FROM \(self.names.dbos).workflow_status
+                   WHERE status = 'PENDING' AND executor_id = $2 AND owner_xid = ANY($1::text[])
+                ), returned AS (
                   UPDATE \(self.names.dbos).workflow_status w
                      SET \(Self.handBackAssignments)
-                   WHERE w.status = 'PENDING' AND w.executor_id = $2 AND w.owner_xid = ANY($1::text[])
+                   WHERE w.workflow_uuid = ANY(ARRAY(
+                       SELECT workflow_uuid FROM \(self.names.dbos).workflow_status
+                        WHERE workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM found)) FOR NO KEY UPDATE SKIP LOCKED))
+                     AND coalesce(w.status, '') = 'PENDING' AND w.owner_xid = ANY($1::text[])
                   RETURNING 1)
-                SELECT count(*) FROM returned
+                SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM returned)
                 """,
                 [.textArray(tokens), .text(executorID)]
             )
         )
-        guard let row = result.first else { return 0 }
-        return try row.int(0)
+        guard let row = result.first else { return (0, 0) }
+        return (try row.int(0), try row.int(1))
     }
 
     /// Gives back whatever a member still owns; the queues that it went back to.
