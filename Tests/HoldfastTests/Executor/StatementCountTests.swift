@@ -93,7 +93,7 @@ struct StatementCountTests {
         // What the executor sends on its own account, and a pooler when it lends a session to another client.
         let background = [
             "%pg_try_advisory_xact_lock%", "%IS DISTINCT FROM f.token%", "%.queues%", "%sha256%",
-            "SET application_name%",
+            "%reclaimed_at = NULL%", "%named AS (%", "DELETE FROM %", "SET application_name%",
         ]
         try await Self.withCounter { database, counter in
             try await withExecutor(
