@@ -20,6 +20,8 @@ BUDGETS = [
     ("drain.p1", "journal_reads", 0, "journals read of queued no-ops, 1 executor"),
     ("idle.1", "statements", 3, "statements per second of an idle executor with 1 queue"),
     ("idle.50", "statements", 3, "statements per second of an idle executor with 50 queues"),
+    ("idle.1", "cpu_percent", 1, "% of a core of an idle executor with 1 queue"),
+    ("idle.50", "cpu_percent", 1, "% of a core of an idle executor with 50 queues"),
 ]
 
 

@@ -89,6 +89,9 @@ extension PostgresError {
         }
     }
 
+    /// Whether somebody held a lock for longer than the transaction was to wait for it.
+    package var isLockTimeout: Bool { code == .server && sqlState == "55P03" }
+
     /// Whether an engine that must not give up should repeat: whenever repeating can help.
     package var isWorthRepeating: Bool { isTransient || (code == .server && !isCausedByRequest) }
 

@@ -29,10 +29,14 @@ extension HoldfastExecutor {
         public var pollInterval: Duration = .seconds(1)
         /// Which queues are claimed from. Default: all of the application's.
         public var queueSelection: QueueSelection = .all
-        /// How often the lease is renewed. Default: 1 s.
+        /// How often the lease is renewed; at most half of `selfStop`. Default: 1 s.
         public var heartbeat: Duration = .seconds(1)
         /// After how long without a renewal the executor stops its work by itself. It must be less than `lease`: then it has
-        /// stopped before anybody may take over. Default: 7 s.
+        /// stopped before anybody may take over because the lease has expired. Default: 7 s.
+        ///
+        /// Peers take over sooner when the database session of this executor ends, as it does when the process is killed. A
+        /// network that resets connections instead of swallowing what is sent ends it, too: then the executor may run its steps
+        /// until its self-stop while its successor runs them. What it writes meanwhile is refused.
         public var selfStop: Duration = .seconds(7)
         /// After how long without a renewal peers take over. Default: 10 s.
         public var lease: Duration = .seconds(10)
@@ -71,9 +75,9 @@ extension HoldfastExecutor {
             try self.require(self.pollInterval >= .milliseconds(10), "pollInterval must be 10 ms or more")
             try self.require(self.heartbeat >= .milliseconds(50), "heartbeat must be 50 ms or more")
             try self.require(
-                self.heartbeat < self.selfStop,
-                "heartbeat must be less than selfStop, or every renewal would come too late: they are \(self.heartbeat) and "
-                    + "\(self.selfStop); shorten heartbeat or lengthen selfStop"
+                self.heartbeat <= self.selfStop / 2,
+                "heartbeat must be at most half of selfStop, or a renewal that is a little late would stop the executor: "
+                    + "they are \(self.heartbeat) and \(self.selfStop); shorten heartbeat or lengthen selfStop"
             )
             try self.require(
                 self.selfStop < self.lease,

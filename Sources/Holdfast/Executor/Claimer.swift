@@ -51,7 +51,7 @@ final class Claimer: Sendable {
         if self.state.withLock({ $0.planner.expectsBacklog || $0.lacksSlot }) { self.wake.wake() }
     }
 
-    /// No claim begins any more.
+    /// No claim begins any more; what was claimed without an answer is still given back.
     func stop() {
         self.state.withLock { $0.isStopped = true }
         self.wake.wake()
@@ -59,28 +59,38 @@ final class Claimer: Sendable {
 
     func run() async {
         var failures = 0
-        while !Task.isCancelled, !self.state.withLock({ $0.isStopped }) {
+        while !Task.isCancelled, self.state.withLock({ !$0.isStopped || !$0.lost.isEmpty }) {
             guard self.host.isOpen else {
                 // Joining wakes this loop; the limit only guards against a lost wake-up.
                 await self.wake.wait(until: .now.advanced(by: .seconds(1)))
                 continue
             }
             let now = ContinuousClock.now
-            let (decision, demands, freeSlots) = self.decide(now: now)
-            switch decision {
-            case .wait(let moment):
-                await self.wake.wait(until: moment)
-            case .claim:
-                do throws(PostgresError) {
-                    try await self.handBackLost()
-                    try await self.claim(demands, freeSlots: freeSlots)
-                    failures = 0
-                } catch {
-                    self.logger.warning("a claim failed; trying again", metadata: ["error": "\(error)"])
-                    await self.wake.wait(until: now.advanced(by: Backoff.database.delay(attempt: failures)))
-                    failures += 1
+            do throws(PostgresError) {
+                // Whether or not there is room for more, and also when no claim follows any more.
+                let nextLook = try await self.handBackLost()
+                if let pause = try await self.claimIfDue(now: now) {
+                    await self.wake.wait(until: min(pause, nextLook ?? pause))
                 }
+                failures = 0
+            } catch {
+                self.logger.warning("a claim failed; trying again", metadata: ["error": "\(error)"])
+                await self.wake.wait(until: now.advanced(by: Backoff.database.delay(attempt: failures)))
+                failures += 1
             }
+        }
+    }
+
+    /// - Returns: Until when there is nothing to do; `nil`: it has claimed.
+    private func claimIfDue(now: ContinuousClock.Instant) async throws(PostgresError) -> ContinuousClock.Instant? {
+        guard !self.state.withLock({ $0.isStopped }) else { return now.advanced(by: Self.lostClaimLife) }
+        let (decision, demands, freeSlots) = self.decide(now: now)
+        switch decision {
+        case .wait(let moment):
+            return moment
+        case .claim:
+            try await self.claim(demands, freeSlots: freeSlots)
+            return nil
         }
     }
 
@@ -146,20 +156,22 @@ final class Claimer: Sendable {
 
     /// A claim whose answer was lost may have been committed: then its workflows belong to this process, which lives, and
     /// which does not know of them. Nobody else would ever run them.
-    private func handBackLost() async throws(PostgresError) {
-        let (tokens, isDue) = self.state.withLock { state in
-            (state.lost.map(\.token), !state.lost.isEmpty && state.nextLostCheck <= .now)
-        }
-        guard isDue else { return }
+    ///
+    /// - Returns: When to look for them next; `nil`: no answer was lost lately.
+    private func handBackLost() async throws(PostgresError) -> ContinuousClock.Instant? {
+        let (tokens, next) = self.state.withLock { ($0.lost.map(\.token), $0.nextLostCheck) }
+        guard !tokens.isEmpty else { return nil }
+        guard next <= .now else { return next }
         let startedAt = ContinuousClock.now
-        let count = try await self.host.database.handBackClaims(
+        let (found, count) = try await self.host.database.handBackClaims(
             tokens,
             executorID: self.host.identity.executorID.rawValue
         )
-        self.state.withLock { state in
+        let nextLook = self.state.withLock { state in
             state.nextLostCheck = startedAt.advanced(by: .seconds(1))
-            state.lost.removeAll { $0.at.advanced(by: Self.lostClaimLife) < startedAt }
+            if found == count { state.lost.removeAll { $0.at.advanced(by: Self.lostClaimLife) < startedAt } }
             if count > 0 { state.pacer.hint() }
+            return state.lost.isEmpty ? nil : state.nextLostCheck
         }
         if count > 0 {
             self.host.metrics.handedBack(count)
@@ -168,5 +180,6 @@ final class Claimer: Sendable {
                 metadata: ["workflows": "\(count)"]
             )
         }
+        return nextLook
     }
 }

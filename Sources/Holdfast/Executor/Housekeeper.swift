@@ -8,17 +8,6 @@ import Synchronization
 
 /// The background jobs of every second: due delays and deadlines, the list of queues, and what no longer belongs to us.
 final class Housekeeper: Sendable {
-    /// Every so many rounds the queues are read instead of sweeping, so that an idle executor sends one statement a round.
-    private static let roundsPerRefresh = 5
-    /// Every so many rounds, instead of sweeping, work is looked for that no live version can run.
-    private static let roundsPerStrandedCheck = 31
-    /// Every so many rounds, instead of sweeping, work is looked for that belongs to members who ended before they got it, and
-    /// members who own nothing any more.
-    private static let roundsPerOrphanCheck = 29
-
-    /// About once an hour what is over and done with is forgotten.
-    private static let roundsPerPruning = 3571
-
     private let host: ExecutionHost
     private let catalog: QueueCatalog
     private let onWork: @Sendable () -> Void
@@ -36,20 +25,16 @@ final class Housekeeper: Sendable {
     }
 
     func run() async {
-        var round = 0
+        var rota = HousekeepingRota()
         var lockKey: Int64?
         while !Task.isCancelled {
-            round += 1
             do throws(PostgresError) {
-                if round % Self.roundsPerPruning == 0 {
-                    try await self.host.database.prune()
-                } else if round % Self.roundsPerStrandedCheck == 0 {
-                    try await self.reportStranded()
-                } else if round % Self.roundsPerOrphanCheck == 0 {
-                    try await self.reviewEnded()
-                } else if round % Self.roundsPerRefresh == 0 {
-                    try await self.catalog.refresh()
-                } else {
+                switch rota.next() {
+                case .pruning: try await self.host.database.prune()
+                case .strandedCheck: try await self.reportStranded()
+                case .orphanCheck: try await self.reviewEnded()
+                case .refresh: try await self.catalog.refresh()
+                case .sweep:
                     let application = self.host.identity.applicationName
                     let key: Int64
                     if let known = lockKey {
@@ -113,7 +98,7 @@ final class Housekeeper: Sendable {
                 self.host.notifier.notify(report.promotedQueues)
                 self.onWork()
             }
-        } while report.expired == SystemDatabase.sweepLimit
+        } while max(report.expired, report.promoted) == SystemDatabase.sweepLimit
     }
 
     /// Ends executions whose workflow was cancelled, resumed, deleted or taken over. Their writes would be refused anyway;

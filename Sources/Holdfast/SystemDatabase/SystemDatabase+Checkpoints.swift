@@ -52,6 +52,7 @@ extension SystemDatabase {
             AS r(workflow_uuid, token, function_id, function_name, output, error, child_workflow_id, serialization,
               started, completed)
             JOIN \(names.dbos).workflow_status s ON s.workflow_uuid = r.workflow_uuid AND s.owner_xid = r.token
+           WHERE \(Self.limitingLocks(to: "$12"))
            ORDER BY s.workflow_uuid FOR NO KEY UPDATE OF s
         )
         INSERT INTO \(names.dbos).operation_outputs AS o
@@ -65,7 +66,7 @@ extension SystemDatabase {
         """
     }
 
-    func checkpointQuery(_ rows: [CheckpointRow], applicationName: String?) -> PostgresQuery {
+    func checkpointQuery(_ rows: [CheckpointRow], applicationName: String?, patience: Duration) -> PostgresQuery {
         PostgresQuery(
             self.statements.checkpoint,
             [
@@ -73,6 +74,7 @@ extension SystemDatabase {
                 .textArray(rows.map(\.name)), .textArray(rows.map(\.output)), .textArray(rows.map(\.error)),
                 .textArray(rows.map(\.childWorkflowID)), .textArray(rows.map(\.serialization)),
                 .int8Array(rows.map(\.startedAt)), .int8Array(rows.map(\.completedAt)), .text(applicationName),
+                Self.lockLimit(patience),
             ]
         )
     }

@@ -316,16 +316,25 @@ extension SystemDatabase {
 
     /// Leaves the fleet and gives back whatever the member still owns.
     ///
-    /// The lock waits for claims that are under way, so that what they claimed is given back, too.
+    /// The lock waits for claims that are under way, so that what they claimed is given back, too. What somebody else holds for
+    /// longer than a second is left to the peers, who take it over once it is free; the rest does not wait for it.
     ///
     /// - Returns: How many workflows went back, by queue.
     func leave(_ member: Member) async throws(PostgresError) -> [String: Int] {
+        do throws(PostgresError) {
+            return try await self.leave(member, patience: .seconds(1))
+        } catch  where error.isLockTimeout {
+            return try await self.leave(member, patience: nil)
+        }
+    }
+
+    private func leave(_ member: Member, patience: Duration?) async throws(PostgresError) -> [String: Int] {
         let results = try await self.pool.pipeline([
             PostgresQuery(
                 "SELECT 1 FROM \(self.names.holdfast).executors WHERE incarnation = $1 FOR UPDATE",
                 [.text(member.incarnation.text)]
             ),
-            self.handBackAllQuery(member),
+            self.handBackAllQuery(member, patience: patience),
             PostgresQuery(
                 """
                 UPDATE \(self.names.holdfast).executors e

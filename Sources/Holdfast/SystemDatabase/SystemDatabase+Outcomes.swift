@@ -37,6 +37,7 @@ extension SystemDatabase {
                  updated_at = \(Self.nowMilliseconds), completed_at = \(Self.nowMilliseconds)
             FROM rows r
            WHERE w.workflow_uuid = r.workflow_uuid AND w.owner_xid = r.token AND coalesce(w.status, '') = 'PENDING'
+             AND \(Self.limitingLocks(to: "$6"))
           RETURNING r.ordinal, r.workflow_uuid, r.output, r.error
         ), saved AS (
           INSERT INTO \(names.dbos).workflow_output (workflow_uuid, output, error)
@@ -47,12 +48,13 @@ extension SystemDatabase {
         """
     }
 
-    func outcomeQuery(_ rows: [OutcomeRow]) -> PostgresQuery {
+    func outcomeQuery(_ rows: [OutcomeRow], patience: Duration) -> PostgresQuery {
         PostgresQuery(
             self.statements.outcome,
             [
                 .textArray(rows.map(\.workflowID)), .textArray(rows.map(\.token)),
                 .textArray(rows.map(\.status.rawValue)), .textArray(rows.map(\.output)), .textArray(rows.map(\.error)),
+                Self.lockLimit(patience),
             ]
         )
     }

@@ -181,52 +181,70 @@ extension SystemDatabase {
     /// Gives interrupted work back. An interrupted run is neither a failure nor an attempt, so the claim's count is undone.
     ///
     /// The status is hidden from the planner, as it is where outcomes are written.
-    func handBackQuery(_ owners: [Owner]) -> PostgresQuery {
+    func handBackQuery(_ owners: [Owner], patience: Duration) -> PostgresQuery {
         PostgresQuery(
             """
             UPDATE \(self.names.dbos).workflow_status w
                SET \(Self.handBackAssignments)
               FROM unnest($1::text[], $2::text[]) AS f(id, token)
              WHERE w.workflow_uuid = f.id AND w.owner_xid = f.token AND coalesce(w.status, '') = 'PENDING'
+               AND \(Self.limitingLocks(to: "$3"))
             """,
-            [.textArray(owners.map(\.workflowID)), .textArray(owners.map(\.token))]
+            [
+                .textArray(owners.map(\.workflowID)), .textArray(owners.map(\.token)), Self.lockLimit(patience),
+            ]
         )
     }
 
-    /// Gives back whatever was claimed under `tokens`, each of which names one claim.
+    /// Gives back whatever was claimed under `tokens`, each of which names one claim, but what somebody else has locked.
     ///
-    /// - Returns: How many workflows.
-    func handBackClaims(_ tokens: [String], executorID: String) async throws(PostgresError) -> Int {
+    /// - Returns: How many workflows there were, and how many of them were given back.
+    func handBackClaims(
+        _ tokens: [String],
+        executorID: String
+    ) async throws(PostgresError) -> (found: Int, returned: Int) {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
-                WITH returned AS (
+                WITH found AS MATERIALIZED (
+                  SELECT workflow_uuid FROM \(self.names.dbos).workflow_status
+                   WHERE status = 'PENDING' AND executor_id = $2 AND owner_xid = ANY($1::text[])
+                ), returned AS (
                   UPDATE \(self.names.dbos).workflow_status w
                      SET \(Self.handBackAssignments)
-                   WHERE w.status = 'PENDING' AND w.executor_id = $2 AND w.owner_xid = ANY($1::text[])
+                   WHERE w.workflow_uuid = ANY(ARRAY(
+                       SELECT workflow_uuid FROM \(self.names.dbos).workflow_status
+                        WHERE workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM found)) FOR NO KEY UPDATE SKIP LOCKED))
+                     AND coalesce(w.status, '') = 'PENDING' AND w.owner_xid = ANY($1::text[])
                   RETURNING 1)
-                SELECT count(*) FROM returned
+                SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM returned)
                 """,
                 [.textArray(tokens), .text(executorID)]
             )
         )
-        guard let row = result.first else { return 0 }
-        return try row.int(0)
+        guard let row = result.first else { return (0, 0) }
+        return (try row.int(0), try row.int(1))
     }
 
     /// Gives back whatever a member still owns; the queues that it went back to, and how many workflows to each.
-    func handBackAllQuery(_ member: Member) -> PostgresQuery {
+    ///
+    /// - Parameter patience: How long it waits for a lock; `nil`: locked rows are left alone.
+    func handBackAllQuery(_ member: Member, patience: Duration?) -> PostgresQuery {
         PostgresQuery(
             """
             WITH returned AS (
               UPDATE \(self.names.dbos).workflow_status w
                  SET \(Self.handBackAssignments)
-               WHERE w.status = 'PENDING' AND w.executor_id = $2
-                 AND left(w.owner_xid, \(Incarnation.length)) = $1
+               WHERE w.workflow_uuid = ANY(ARRAY(
+                   SELECT workflow_uuid FROM \(self.names.dbos).workflow_status
+                    WHERE status = 'PENDING' AND executor_id = $2 AND left(owner_xid, \(Incarnation.length)) = $1
+                      AND \(Self.limitingLocks(to: "$3"))
+                    ORDER BY workflow_uuid FOR NO KEY UPDATE\(patience == nil ? " SKIP LOCKED" : "")))
+                 AND coalesce(w.status, '') = 'PENDING' AND left(w.owner_xid, \(Incarnation.length)) = $1
               RETURNING w.queue_name)
             SELECT queue_name, count(*) FROM returned GROUP BY 1
             """,
-            [.text(member.incarnation.text), .text(member.executorID)]
+            [.text(member.incarnation.text), .text(member.executorID), Self.lockLimit(patience ?? .zero)]
         )
     }
 

@@ -70,10 +70,12 @@ extension SystemDatabase {
               application_version, recovery_attempts, timeout_ms, deadline_ms, deduplication_id, priority,
               partition_key, delay_ms, attributes, class_name, config_name, parent_workflow_id, parent_token,
               parent_function_id, parent_started, parent_completed, application_name, delay_until, ordinal)
+           WHERE \(Self.limitingLocks(to: "$29"))
         ), parents AS MATERIALIZED (
           SELECT s.workflow_uuid, s.owner_xid
             FROM unnest($26::text[], $27::text[]) AS f(id, token)
             JOIN \(names.dbos).workflow_status s ON s.workflow_uuid = f.id AND s.owner_xid = f.token
+           WHERE \(Self.limitingLocks(to: "$29"))
            ORDER BY s.workflow_uuid FOR NO KEY UPDATE OF s
         ), admitted AS MATERIALIZED (
           SELECT r.* FROM rows r
@@ -120,7 +122,7 @@ extension SystemDatabase {
         """
     }
 
-    func startQuery(_ rows: [StartRow]) -> PostgresQuery {
+    func startQuery(_ rows: [StartRow], patience: Duration) -> PostgresQuery {
         let parents = Set(
             rows.compactMap { row in row.parent.map { Owner(workflowID: $0.workflowID, token: $0.token) } }
         )
@@ -144,7 +146,7 @@ extension SystemDatabase {
                 .int8Array(rows.map { $0.parent?.startedAt }), .int8Array(rows.map { $0.parent?.completedAt }),
                 .textArray(rows.map(\.applicationName)),
                 .textArray(parents.map(\.workflowID)), .textArray(parents.map(\.token)),
-                .int8Array(rows.map(\.delayUntil)),
+                .int8Array(rows.map(\.delayUntil)), Self.lockLimit(patience),
             ]
         )
     }

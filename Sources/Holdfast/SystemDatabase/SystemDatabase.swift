@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import HoldfastCore
 package import HoldfastPostgres
 package import Logging
 
@@ -44,6 +45,16 @@ package final class SystemDatabase: Sendable {
             self.renew = SystemDatabase.renewSQL(names)
         }
     }
+
+    /// A condition that always holds, and lets the transaction wait for no lock for longer than `parameter` says. As a part of
+    /// a statement it costs neither a round trip nor a statement, and behind a pooler it leaves nothing to the session's next
+    /// user. The transaction's later statements are limited as well.
+    static func limitingLocks(to parameter: String) -> String {
+        "(SELECT set_config('lock_timeout', \(parameter), TRUE)) IS NOT NULL"
+    }
+
+    /// The value for the parameter of `limitingLocks`.
+    static func lockLimit(_ patience: Duration) -> PostgresBinding { .text("\(max(1, patience.inMilliseconds))ms") }
 
     /// Now by the database's clock, in milliseconds. The cast to bigint keeps comparisons with bigint columns indexable.
     static let nowMilliseconds = "(extract(epoch from now()) * 1000)::bigint"

@@ -5,7 +5,10 @@
 ///
 /// The safety inequality is *self-stop < lease*: the database lets peers take over only after `lease` has passed since a
 /// renewal arrived there, and the renewal arrived no earlier than it was sent. So an executor that stops when
-/// `selfStop` has passed since it *sent* its last successful renewal has stopped before anyone may take over.
+/// `selfStop` has passed since it *sent* its last successful renewal has stopped before anyone may take over for that
+/// reason. A lease session that ends is another reason, which waits for no lease: an executor that lives on without it, because
+/// its connections were reset, may overlap with its successor until `selfStop`. The ownership tokens alone keep what it
+/// writes out, in both cases. The same goes for a clock that stands still, as that of a virtual machine does with it.
 ///
 /// States:
 /// - *joining*: not a member; nothing may be claimed or written. Can transition to *member*, and to *replaced* when the slot

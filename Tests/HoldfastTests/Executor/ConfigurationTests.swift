@@ -71,6 +71,7 @@ struct ConfigurationTests {
             (1, 10, 10, ["selfStop", "lease", "10.0 seconds", "shorten selfStop or lengthen lease"]),
             (1, 7, 5, ["selfStop", "lease", "7.0 seconds and 5.0 seconds", "shorten selfStop or lengthen lease"]),
             (7, 7, 10, ["heartbeat", "selfStop", "7.0 seconds", "shorten heartbeat or lengthen selfStop"]),
+            (4, 7, 10, ["heartbeat must be at most half of selfStop", "4.0 seconds and 7.0 seconds"]),
             (20, 7, 10, ["heartbeat", "20.0 seconds and 7.0 seconds", "shorten heartbeat or lengthen selfStop"]),
         ]
     )

@@ -4,15 +4,14 @@
 import HoldfastPostgres
 import Testing
 
-/// Locks that put events into the order a test wants.
-extension Fleet {
+extension TestDatabase {
     /// Runs `body` while a transaction of the test's own holds what `sql` locks or changes, then commits it.
     func holding<R: Sendable>(_ sql: String, _ body: () async throws -> R) async throws -> R {
-        try await self.database.pool.withConnection { connection in
+        try await self.pool.withConnection { connection in
             _ = try await connection.execute("BEGIN")
             let result: Result<R, any Error>
             do {
-                _ = try await connection.execute(PostgresQuery(self.database.text(sql)))
+                _ = try await connection.execute(PostgresQuery(self.text(sql)))
                 result = .success(try await body())
             } catch {
                 result = .failure(error)
@@ -20,6 +19,27 @@ extension Fleet {
             _ = try await connection.execute("COMMIT")
             return try result.get()
         }
+    }
+
+    /// Waits until so many statements of these schemas like `pattern` wait for a lock.
+    func untilBlocked(_ pattern: String, count: Int = 1) async throws {
+        try await HoldfastTests.until("\(count) statements like \(pattern) wait for a lock") {
+            try await self.count(
+                """
+                SELECT count(*) FROM pg_stat_activity
+                 WHERE wait_event_type = 'Lock' AND query LIKE $1 AND pid <> pg_backend_pid()
+                """,
+                .text(self.text(pattern))
+            ) >= count
+        }
+    }
+}
+
+/// Locks that put events into the order a test wants.
+extension Fleet {
+    /// Runs `body` while a transaction of the test's own holds what `sql` locks or changes, then commits it.
+    func holding<R: Sendable>(_ sql: String, _ body: () async throws -> R) async throws -> R {
+        try await self.database.holding(sql, body)
     }
 
     /// Runs `body` while every reclaim that finds work stops before its end: it has changed the workflows of its batch and
@@ -48,15 +68,7 @@ extension Fleet {
 
     /// Waits until so many statements of this fleet's schemas like `pattern` wait for a lock.
     func untilBlocked(_ pattern: String, count: Int = 1) async throws {
-        try await until("\(count) statements like \(pattern) wait for a lock") {
-            try await self.database.count(
-                """
-                SELECT count(*) FROM pg_stat_activity
-                 WHERE wait_event_type = 'Lock' AND query LIKE $1 AND pid <> pg_backend_pid()
-                """,
-                .text(self.database.text(pattern))
-            ) >= count
-        }
+        try await self.database.untilBlocked(pattern, count: count)
     }
 
     /// What a reclaim's statement looks like; the server shows no more than 1024 bytes of it.
