@@ -53,6 +53,8 @@ fi
 cd "$1"
 pivot_root . mnt
 umount -l /mnt
+# Credentials are mounted by a process of its own, and reach the services through this.
+mount --make-rshared /
 export container=other
 exec /lib/systemd/systemd --system --unit=basic.target --log-target=journal --show-status=false
 """
