@@ -218,7 +218,7 @@ struct AutoscalingTests {
                 for _ in 0..<3 { _ = try await executor.client.enqueue(sleeper, Nothing(), on: "q") }
                 try await database.until("SELECT waiting FROM {h}.autoscaling", is: 3)
                 #expect(try await Self.desired(database) == ["v1": 1])
-                #expect(try await database.count("SELECT demand FROM {h}.autoscaling") == 0)
+                try await database.until("SELECT demand FROM {h}.autoscaling", is: 0)
                 #expect(try await executor.client.fleet().map(\.running) == [0])
             }
         }
