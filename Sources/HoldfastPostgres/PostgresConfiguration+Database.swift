@@ -45,6 +45,15 @@ extension PostgresConfiguration {
         return configuration
     }
 
+    /// The same, known to the server by this name, also where the connection string gives another one.
+    package func connecting(asApplication name: String) throws(PostgresError) -> PostgresConfiguration {
+        var named = try options()
+        named["application_name"] = name
+        var configuration = self
+        configuration.connectionString = Self.text(of: named)
+        return configuration
+    }
+
     /// What the connection string says, as libpq understands it.
     private func options() throws(PostgresError) -> [String: String] {
         guard let options = PQconninfoParse(connectionString, nil) else {

@@ -40,7 +40,9 @@ import Testing
                 #expect(errors.map(\.code) == [.connectionLost, .connectionLost])
                 #expect(errors.map(\.isTransient) == [true, true])
                 pool.release(held)
-                #expect(try await pool.execute("select pg_backend_pid()")[0].int(0) != first)
+                let second = try await pool.execute("select pg_backend_pid()")[0].int(0)
+                // A pooler may have the same server process work for both.
+                #expect(second != first || TestServer.isPooled)
             }
         }
     }
@@ -62,7 +64,8 @@ import Testing
         }
     }
 
-    @Test func aListenerComesBack() async throws {
+    @Test(.direct(because: "LISTEN needs a session"))
+    func aListenerComesBack() async throws {
         try await withProxy { proxy, configuration, _ in
             let listener = PostgresListener(configuration, channels: ["c"], logger: TestDatabase.logger)
             let events = ListenerEvents(listener)
@@ -83,7 +86,8 @@ import Testing
         }
     }
 
-    @Test func aListenerDoesNotWaitWithoutEndForItsBeginning() async throws {
+    @Test(.direct(because: "LISTEN needs a session"))
+    func aListenerDoesNotWaitWithoutEndForItsBeginning() async throws {
         try await withProxy { proxy, configuration, observer in
             var configuration = configuration
             configuration.applicationName = TestDatabase.uniqueName("begins")

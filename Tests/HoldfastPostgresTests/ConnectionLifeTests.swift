@@ -6,9 +6,10 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(5)), .direct(because: "a pooler hides which server process works for whom"))
+@Suite(.timeLimit(.minutes(5)))
 struct ConnectionLifeTests {
-    @Test func aConnectionKnowsItsServer() async throws {
+    @Test(.direct(because: "a pooler hides which server process works for whom"))
+    func aConnectionKnowsItsServer() async throws {
         let connection = try await TestDatabase.connect()
         let row = try await connection.execute(
             "select pg_backend_pid(), current_setting('server_version_num'), current_setting('application_name')"
@@ -29,15 +30,17 @@ struct ConnectionLifeTests {
         await connection.close()
     }
 
-    @Test func droppingTheLastReferenceEndsTheSession() async throws {
+    @Test(.direct(because: "a pooler hides which server process works for whom"))
+    func droppingTheLastReferenceEndsTheSession() async throws {
         let pid = try await TestDatabase.connect().backendPID
         try await waitUntilGone(pid)
     }
 
-    @Test func whatWaitsBehindALossFailsWithIt() async throws {
+    @Test(.direct(because: "a pooler hides which server process works for whom"))
+    func whatWaitsBehindALossFailsWithIt() async throws {
         let connection = try await TestDatabase.connect()
         async let running = postgresError { _ = try await connection.execute("select pg_sleep(603)") }
-        try await TestDatabase.waitUntilRunning("pg_sleep(603)", on: connection.backendPID)
+        try await TestDatabase.waitUntilRunning("pg_sleep(603)")
         async let waiting = postgresError { _ = try await connection.execute("select 1") }
         async let script = postgresError { try await connection.executeScript("select 1") }
         let observer = try await TestDatabase.connect()
@@ -49,7 +52,8 @@ struct ConnectionLifeTests {
         #expect(!connection.isUsable)
     }
 
-    @Test func aLossInTheMiddleOfAScript() async throws {
+    @Test(.direct(because: "a pooler tells of a lost server in its own words"))
+    func aLossInTheMiddleOfAScript() async throws {
         let connection = try await TestDatabase.connect()
         let error = try await postgresError {
             try await connection.executeScript("select 1; select pg_terminate_backend(pg_backend_pid()); select 2")

@@ -6,7 +6,7 @@ import Testing
 
 @testable import HoldfastPostgres
 
-@Suite(.timeLimit(.minutes(5)), .direct(because: "settings belong to a session"))
+@Suite(.timeLimit(.minutes(5)))
 struct SilenceLimitTests {
     @Test(arguments: [2, 3, 4, 7, 9, 10, 11, 12, 19, 20, 30, 599, 32_767])
     func theLimitIsMetExactly(seconds: Int) {
@@ -27,7 +27,8 @@ struct SilenceLimitTests {
         #expect(SilenceLimit(.seconds(Int64.max)) == SilenceLimit(.seconds(32_767)))
     }
 
-    @Test func theServerIsToldToo() async throws {
+    @Test(.direct(because: "settings belong to a session"))
+    func theServerIsToldToo() async throws {
         let connection = try await TestDatabase.connect { $0.serverSilenceLimit = .seconds(7) }
         #expect(try await Self.settings(of: connection) == ["4", "1", "3", "7000"])
     }

@@ -18,6 +18,12 @@ from image import Dockerfile
 FOLDER = os.path.join(DEPLOY, "kubernetes")
 APPLICATION, VERSION, IMAGE = "shop", "2026-11-1", "registry.example/shop:2026-11-1"
 
+# Names as good as any to us, which are numbers, dates and truth values to YAML.
+MISLEADING = ["42", "7e12345", "2026-11-01", "true", "0x1f"]
+
+# What Kubernetes allows for the value of a label.
+LONGEST_LABEL = 63
+
 # The oldest release whose API has everything the manifests use, and the newest whose schemas we have.
 RELEASES = ["1.27", kubernetes_validate.latest_version()]
 
@@ -42,6 +48,9 @@ def check(findings):
         left = re.search(r"\b(APPLICATION|VERSION|IMAGE)\b", yaml.safe_dump(each))
         findings.expect(not left, f"{title(each)}: a placeholder is left")
     check_names(findings)
+    check_quotes(findings)
+    for name in MISLEADING:
+        check_text(render(name if len(name) > 2 else f"{name}0", name, IMAGE, *files()).stdout, findings)
     findings.report()  # what follows takes the shape of the objects for granted
 
     by_kind = {}
@@ -89,8 +98,38 @@ def check_names(findings):
         (APPLICATION, "2026.11.1", IMAGE), (APPLICATION, "", IMAGE), (APPLICATION, "v1'; --", IMAGE),
         (APPLICATION, VERSION, "registry.example/shop"), (APPLICATION, VERSION, "registry.example:5000/shop"),
         (APPLICATION, VERSION, "registry.example/shop:latest"), (APPLICATION, VERSION, "x|e id"),
+        ("s" * 30, "v" * 25, IMAGE), ("s" * 25, "v" * 30, IMAGE),
     ):
         findings.expect(render(*arguments, some).returncode == 2, f"render accepts {arguments}")
+    for arguments in (("s" * 30, "v" * 24, IMAGE), ("s" * 24, "v" * 30, IMAGE)):
+        longest = render(*arguments, *files())
+        if findings.expect(longest.returncode == 0, f"render refuses {arguments}: {longest.stderr}"):
+            check_text(longest.stdout, findings)
+
+
+def check_quotes(findings):
+    """What is filled in must be text whatever it looks like; parsers differ in what they take for something else."""
+    for path in files():
+        with open(path, encoding="utf-8") as file:
+            for token in yaml.scan(file):
+                if isinstance(token, yaml.ScalarToken) and token.plain:
+                    findings.expect(
+                        not re.search(r"APPLICATION|VERSION|IMAGE", token.value),
+                        f"{os.path.basename(path)}:{token.start_mark.line + 1}: '{token.value}' must be in quotes",
+                    )
+
+
+def check_text(rendered, findings):
+    for each in filter(None, yaml.safe_load_all(rendered)):
+        check_schema(each, findings)
+        pods = each["spec"].get("template", {}).get("metadata", {}) if "spec" in each else {}
+        values = [*each["metadata"]["labels"].values(), *pods.get("labels", {}).values()]
+        if each["kind"] == "Job":
+            values.append(each["metadata"]["name"])  # its pods are labelled with it
+        for value in values:
+            findings.expect(
+                isinstance(value, str) and len(value) <= LONGEST_LABEL, f"{title(each)}: {value!r} cannot be a label"
+            )
 
 
 def check_pod(workload, by_kind, findings):

@@ -53,6 +53,8 @@ fi
 cd "$1"
 pivot_root . mnt
 umount -l /mnt
+# Credentials are mounted by a process of its own, and reach the services through this.
+mount --make-rshared /
 export container=other
 exec /lib/systemd/systemd --system --unit=basic.target --log-target=journal --show-status=false
 """
@@ -153,6 +155,7 @@ class Machine:
             self.expect(instance, "ActiveState", "active")
             if not self.show(instance, "StatusText").startswith("serving"):
                 raise Failed(f"systemd was told: {self.show(instance, 'StatusText')}")
+            self.expect_own_password_file(instance)
         self.expect_fleet(active=2)
         self.survive_freeze("1")
         self.wait_for_database("3")
@@ -165,7 +168,9 @@ class Machine:
         for instance in "1", "2":
             self.expect(instance, "Result", "success")
         self.expect_fleet(active=0)
-        journal = self.inside("journalctl", "--no-pager", "--output=cat", "--unit=holdfast-executor@*")
+        journal = self.inside(
+            "journalctl", "--no-pager", "--output=cat", "--unit=holdfast-executor@*", "--unit=holdfast-migrate"
+        )
         if "password file" in journal:
             raise Failed("libpq does not take the password file that systemd hands over")
         print(f"started, frozen and restarted by the watchdog, patient without a database, restarted in {restarted:.1f} s, stopped with its target")
@@ -235,6 +240,12 @@ class Machine:
         found = self.show(instance, key)
         if found != wanted:
             raise Failed(f"{key} of holdfast-executor@{instance} is {found} instead of {wanted}")
+
+    def expect_own_password_file(self, instance):
+        path = f"/run/holdfast/{instance}/pgpass"
+        found = self.inside("stat", "--format=%a", os.path.dirname(path), path).split()
+        if found != ["700", "600"]:
+            raise Failed(f"libpq would not take {path}: its folder and it have the modes {found}")
 
     def expect_fleet(self, active):
         # The host's name is part of the slots' names; earlier rehearsals had other slots.

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 
-from findings import DEPLOY, default_seconds, report_interval
+from findings import DEPLOY, default_seconds, read, report_interval
 
 UNITS = os.path.join(DEPLOY, "systemd")
 
@@ -42,6 +42,12 @@ def check(findings):
         setting("holdfast-executors.target", "WantedBy") and setting(executor, "PartOf") == ["holdfast-executors.target"],
         "the executors must be part of holdfast-executors.target",
     )
+    for name in names():
+        check_password_file(name, findings)
+    findings.expect(
+        setting(executor, "RestartPreventExitStatus") == [slot_taken_status()],
+        f"{executor}: RestartPreventExitStatus must be the example's status for a slot that is taken",
+    )
     if not shutil.which("systemd-analyze"):
         print("ops/check-deploy: there is no systemd-analyze here; the units are not verified")
         return
@@ -63,6 +69,30 @@ def check(findings):
         for copy in copies:
             if copy.endswith(".service"):
                 check_exposure(copy, environment, findings)
+
+
+def check_password_file(name, findings):
+    """libpq wants a file that nobody else may read; a credential has group bits since systemd 254."""
+    files = [value.removeprefix("PGPASSFILE=") for value in setting(name, "Environment") if "PGPASSFILE" in value]
+    for file in files:
+        folder = os.path.dirname(file)
+        findings.expect(
+            [folder] == [f"%t/{each}" for each in setting(name, "RuntimeDirectory")]
+            and setting(name, "RuntimeDirectoryMode") == ["0700"]
+            and f"/usr/bin/install -m 0600 %d/pgpass {file}" in setting(name, "ExecStartPre"),
+            f"{name}: PGPASSFILE must be a copy of the credential, of mode 0600, in a RuntimeDirectory of its own",
+        )
+    for source in setting(name, "LoadCredential"):
+        path = source.partition(":")[2]
+        with open(os.path.join(DEPLOY, "README.md"), encoding="utf-8") as readme:
+            findings.expect(
+                f"/dev/stdin {path} " in readme.read(), f"{name}: deploy/README.md does not say how to make {path}"
+            )
+
+
+def slot_taken_status():
+    text = read("Examples", "Sources", "Inventory", "Commands", "WorkCommand.swift")
+    return re.search(r"slotTakenStatus: Int32 = (\d+)", text)[1]
 
 
 def check_exposure(path, environment, findings):

@@ -79,14 +79,23 @@ struct ScanTests {
 
     /// Scans with an executor in this process, as `inventory work` runs it.
     static func scan(_ directory: TemporaryDirectory, limit: Int? = nil) async throws -> ScanReport {
+        let environment = ProcessInfo.processInfo.environment
         let url = try #require(
-            ProcessInfo.processInfo.environment["HOLDFAST_TEST_DATABASE_URL"],
+            environment["HOLDFAST_TEST_DATABASE_URL"],
             "HOLDFAST_TEST_DATABASE_URL is not set; run the tests through ops/test"
         )
+        // There is one only past a pooler.
+        let direct = environment["HOLDFAST_TEST_DIRECT_URL"]
         var logger = Logger(label: "test")
         logger.logLevel = .error
         let executor = try Inventory.executor(
-            database: DatabaseConfiguration(url: url, schema: "dbos_examples", ownSchema: "holdfast_examples"),
+            database: DatabaseConfiguration(
+                url: url,
+                directURL: direct,
+                isPooled: direct != nil,
+                schema: "dbos_examples",
+                ownSchema: "holdfast_examples"
+            ),
             concurrency: 8,
             logger: logger
         )

@@ -72,4 +72,16 @@ extension SystemDatabase {
         for row in result { live.append(try row.int(0)) }
         return live
     }
+
+    /// How many sessions of an application run a statement or have a transaction open.
+    package func countBusySessions(ofApplication name: String) async throws(PostgresError) -> Int {
+        let result = try await self.pool.execute(
+            PostgresQuery(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state <> 'idle'",
+                [.text(name)]
+            )
+        )
+        guard let row = result.first else { return 0 }
+        return try row.int(0)
+    }
 }

@@ -18,15 +18,15 @@ final class SchemaShelf: Sendable {
     private static let shelves = Mutex<[String: Task<SchemaShelf, Never>]>([:])
 
     /// The shelf of a server, with as many turns as its connections allow: 8 for the usual hundred.
-    static func of(_ url: String) async -> SchemaShelf {
+    static func of(_ server: TestServer.Resolved) async -> SchemaShelf {
         let shelf = self.shelves.withLock { shelves in
-            if let shelf = shelves[url] { return shelf }
+            if let shelf = shelves[server.url] { return shelf }
             // Unstructured, because whoever asks first may be cancelled while others wait. It ends by itself.
             let shelf = Task {
-                let limit = try? await TestDatabase(url: url, suffix: "none", server: .url(url)).connectionLimit()
+                let limit = try? await TestDatabase(server, suffix: "none", named: .automatic).connectionLimit()
                 return SchemaShelf(turns: max(2, min(16, (limit ?? 100) / 12)))
             }
-            shelves[url] = shelf
+            shelves[server.url] = shelf
             return shelf
         }
         return await shelf.value

@@ -28,14 +28,14 @@ extension TestDatabase {
         _ body: (TestDatabase) async throws -> R
     ) async throws -> R {
         let resolved = try await server.resolve()
-        let shelf = await SchemaShelf.of(resolved.url)
+        let shelf = await SchemaShelf.of(resolved)
         let isNested = self.local?.configuration.url == resolved.url
         let shelved = await shelf.take(isNested: isNested)
         let suffix = shelved ?? UUID().uuidString.prefix(8).lowercased()
-        let database = try TestDatabase(url: resolved.url, suffix: suffix, server: server)
+        let database = try TestDatabase(resolved, suffix: suffix, named: server)
         let result: Result<R, any Error>
         do {
-            if shelved == nil { try await database.migrate(resolved) }
+            if shelved == nil { try await database.migrate() }
         } catch {
             await database.end(on: shelf, isUsable: false, isNested: isNested)
             throw error
@@ -65,21 +65,25 @@ extension TestDatabase {
 
     private static let prefix = "dbos_test_"
 
-    init(url: String, suffix: String, server: TestServer) throws {
+    init(_ resolved: TestServer.Resolved, suffix: String, named server: TestServer) throws {
         let configuration = DatabaseConfiguration(
-            url: url,
+            url: resolved.url,
+            directURL: resolved.directURL,
+            isPooled: resolved.isPooled,
             schema: "\(Self.prefix)\(suffix)",
             ownSchema: "holdfast_test_\(suffix)"
         )
-        let pool = PostgresPool(
-            PostgresConfiguration(url, applicationName: "holdfast-test-kit"),
-            size: 2,
-            logger: TestLog.logger
-        )
+        var connection = PostgresConfiguration(resolved.url, applicationName: "holdfast-test-kit")
+        if resolved.isPooled {
+            connection.preparesStatements = false
+            connection.serverSilenceLimit = nil
+        }
+        let pool = PostgresPool(connection, size: 2, logger: TestLog.logger)
         let names = try SchemaNames(dbos: configuration.schema, holdfast: configuration.ownSchema)
         self.init(
             configuration: configuration,
             server: server,
+            resolved: resolved,
             system: SystemDatabase(pool: pool, names: names, logger: TestLog.logger),
             ledger: Ledger()
         )
@@ -93,14 +97,14 @@ extension TestDatabase {
         return try result.get()
     }
 
-    private func migrate(_ server: TestServer.Resolved) async throws {
+    private func migrate() async throws {
         do {
             _ = try await self.configuration.migrator(logger: TestLog.logger).migrate()
         } catch {
             guard let fault = DatabaseFault(error) else { throw error }
             throw TestKitError(
                 .unusableServer,
-                "\(server.origin) cannot be used: \(fault.message). It has to run, and its role may create schemas; or "
+                "\(self.resolved.origin) cannot be used: \(fault.message). It has to run, and its role may create schemas; or "
                     + "unset \(TestServer.variable), and a temporary server is started"
             )
         }
@@ -137,7 +141,7 @@ extension TestDatabase {
     /// Drops schemas that nobody needs any more.
     private func drop(_ suffix: String) async {
         do {
-            let other = try TestDatabase(url: self.configuration.url, suffix: suffix, server: self.server)
+            let other = try TestDatabase(self.resolved, suffix: suffix, named: self.server)
             do { try await other.system.dropSchemas() } catch {
                 TestLog.say("the schemas of \(suffix) are left behind: \(error)")
             }

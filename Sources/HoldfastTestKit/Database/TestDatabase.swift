@@ -14,6 +14,7 @@ public struct TestDatabase: Sendable {
     /// What executors and clients are to be configured with.
     public let configuration: DatabaseConfiguration
     let server: TestServer
+    let resolved: TestServer.Resolved
     /// The kit's own connection.
     let system: SystemDatabase
     let ledger: Ledger

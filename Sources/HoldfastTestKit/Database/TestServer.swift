@@ -18,24 +18,34 @@ public struct TestServer: Sendable, Hashable {
     /// The environment variable that names the server.
     public static let variable = "HOLDFAST_TEST_DATABASE_URL"
 
-    /// Names the way past a connection pooler, where ``variable`` leads through one. It wins: the kit needs sessions.
+    /// Names the way past a connection pooler in transaction mode, where ``variable`` leads through one.
     static let directVariable = "HOLDFAST_TEST_DIRECT_URL"
+    /// With it, executors do without that way.
+    static let aloneVariable = "HOLDFAST_TEST_POOLER_ALONE"
 
-    /// Where a URL came from, for messages.
+    /// How to connect, and where that came from, for messages.
     struct Resolved: Sendable {
         let url: String
+        var directURL: String?
+        var isPooled = false
         let origin: String
     }
 
-    func resolve() async throws -> Resolved {
+    func resolve(_ environment: [String: String] = ProcessInfo.processInfo.environment) async throws -> Resolved {
         if let url = self.url { return Resolved(url: url, origin: "the server that the test names") }
-        for variable in [Self.directVariable, Self.variable] {
-            guard let url = ProcessInfo.processInfo.environment[variable], !url.allSatisfy(\.isWhitespace) else {
-                continue
-            }
-            return Resolved(url: url, origin: "the server that \(variable) names")
+        func value(of variable: String) -> String? {
+            environment[variable].flatMap { $0.allSatisfy(\.isWhitespace) ? nil : $0 }
         }
-        return Resolved(url: try await Self.temporary.url(), origin: "the temporary server")
+        guard let url = value(of: Self.variable) else {
+            return Resolved(url: try await Self.temporary.url(), origin: "the temporary server")
+        }
+        let direct = value(of: Self.directVariable)
+        return Resolved(
+            url: url,
+            directURL: value(of: Self.aloneVariable) == nil ? direct : nil,
+            isPooled: direct != nil,
+            origin: "the server that \(Self.variable) names"
+        )
     }
 
     private static let temporary = SharedTemporaryServer()

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Holdfast project authors
 
+import Foundation
 public import Holdfast
+import HoldfastPostgres
 import Logging
 import ServiceLifecycle
 import Synchronization
@@ -19,14 +21,16 @@ public final class TestExecutor: Sendable {
     private let database: TestDatabase
     private let group: ServiceGroup
     private let running: Task<Void, any Error>
-    private let network: SilenceableProxy?
+    private let networks: [SilenceableProxy]
+    /// By what its sessions behind a pooler are known.
+    private let applicationName: String?
 
     /// Starts an executor. It is not ready yet.
     init(
         id: ExecutorID,
         _ configuration: HoldfastExecutor.Configuration,
         faults: ProcessFaults = ProcessFaults(),
-        network: SilenceableProxy? = nil,
+        networks: [SilenceableProxy] = [],
         database: TestDatabase,
         registry: WorkflowRegistry,
         queues: [Queue],
@@ -35,6 +39,12 @@ public final class TestExecutor: Sendable {
         var configuration = configuration
         configuration.executorID = id
         configuration.faults = faults
+        self.applicationName =
+            configuration.database.isPooled ? "holdfast-test-\(UUID().uuidString.lowercased())" : nil
+        if let name = self.applicationName {
+            let named = try PostgresConfiguration(configuration.database.url).connecting(asApplication: name)
+            configuration.database.url = named.connectionString
+        }
         let executor = try HoldfastExecutor(
             configuration: configuration,
             registry: registry,
@@ -44,7 +54,7 @@ public final class TestExecutor: Sendable {
         self.id = id
         self.executor = executor
         self.faults = faults
-        self.network = network
+        self.networks = networks
         self.database = database
         let group = ServiceGroup(
             configuration: .init(
@@ -96,17 +106,25 @@ public final class TestExecutor: Sendable {
     func untilGone() async throws {
         self.database.ledger.state.withLock { _ = $0.killed.insert(self.id.rawValue) }
         self.faults.thaw()
-        self.network?.close()
+        for network in self.networks { network.close() }
         // How it ended does not matter any more.
         _ = await self.running.result
-        let sessions = self.faults.sessions
         let end = ContinuousClock.now.advanced(by: .seconds(60))
-        while try await !self.database.system.liveSessions(among: sessions).isEmpty {
+        while try await self.isServed() {
             guard ContinuousClock.now < end else {
                 throw TestKitError(.timeout, "the server still serves the killed executor '\(self.id)' after 60 s")
             }
             try await Task.sleep(for: .milliseconds(1))
         }
+    }
+
+    /// Whether the server still has a session of it, or does something for it.
+    private func isServed() async throws -> Bool {
+        let system = self.database.system
+        if try await !system.liveSessions(among: self.faults.sessions).isEmpty { return true }
+        // Behind a pooler, which makes up process ids, sessions stay; those that work are told by their name.
+        guard let name = self.applicationName else { return false }
+        return try await system.countBusySessions(ofApplication: name) > 0
     }
 
     // MARK: Freezing and cutting off
@@ -124,17 +142,19 @@ public final class TestExecutor: Sendable {
     ///
     /// - Throws: ``TestKitError/Code/executor`` when its fleet was made without a network of its own.
     public func cutOff() throws {
-        guard let network = self.network else {
+        guard !self.networks.isEmpty else {
             throw TestKitError(
                 .executor,
                 "executor '\(self.id)' has no network of its own to cut; make the fleet with hasNetwork: true"
             )
         }
-        network.isSilent = true
+        for network in self.networks { network.isSilent = true }
     }
 
     /// Restores its network. What was under way arrives now.
-    public func heal() { self.network?.isSilent = false }
+    public func heal() {
+        for network in self.networks { network.isSilent = false }
+    }
 
     /// Ends it in whatever state it is.
     func end() async {
@@ -143,6 +163,6 @@ public final class TestExecutor: Sendable {
         } catch {
             TestLog.say("executor '\(self.id)' ended: \(error)")
         }
-        self.network?.close()
+        for network in self.networks { network.close() }
     }
 }

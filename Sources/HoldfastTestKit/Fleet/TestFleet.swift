@@ -45,25 +45,17 @@ public final class TestFleet: Sendable {
     public func start(id: ExecutorID? = nil) async throws -> TestExecutor {
         let id = id ?? ExecutorID("executor-\(self.executors.count + 1)")
         var configuration = self.configuration
-        var network: SilenceableProxy?
+        var networks: [SilenceableProxy] = []
         if self.hasNetwork {
-            let direct = PostgresConfiguration(configuration.database.url)
-            guard let (host, port) = try direct.endpoint() else {
-                throw TestKitError(
-                    .executor,
-                    "the URL of the test server names no single host, so there is no network to make for executor '\(id)'; "
-                        + "write the host into it"
-                )
+            configuration.database.url = try Self.detour(for: configuration.database.url, of: id, &networks)
+            if let direct = configuration.database.directURL {
+                configuration.database.directURL = try Self.detour(for: direct, of: id, &networks)
             }
-            let proxy = try SilenceableProxy(to: host, port: port)
-            let detour = try direct.connecting(through: "127.0.0.1", port: proxy.port)
-            configuration.database.url = detour.connectionString
-            network = proxy
         }
         let executor = try TestExecutor(
             id: id,
             configuration,
-            network: network,
+            networks: networks,
             database: self.database,
             registry: self.registry,
             queues: self.queues
@@ -71,6 +63,24 @@ public final class TestFleet: Sendable {
         self.members.withLock { $0.append(executor) }
         try await executor.untilReady()
         return executor
+    }
+
+    private static func detour(
+        for url: String,
+        of id: ExecutorID,
+        _ networks: inout [SilenceableProxy]
+    ) throws -> String {
+        let straight = PostgresConfiguration(url)
+        guard let (host, port) = try straight.endpoint() else {
+            throw TestKitError(
+                .executor,
+                "the URL of the test server names no single host, so there is no network to make for executor '\(id)'; "
+                    + "write the host into it"
+            )
+        }
+        let proxy = try SilenceableProxy(to: host, port: port)
+        networks.append(proxy)
+        return try straight.connecting(through: "127.0.0.1", port: proxy.port).connectionString
     }
 
     /// Waits until an executor of the fleet that was not killed runs a workflow, and returns that one.

@@ -67,17 +67,6 @@ extension RecoveryFailure {
         var workflow = name
         let cure: String
         switch difference.place {
-        case .effects:
-            return RecoveryFailure(
-                code: .effectRepeated,
-                crash: crash,
-                workflow: name,
-                step: nil,
-                message:
-                    "killed \(crash), workflow '\(name)' left another world behind: \(difference.sentence). A step that "
-                    + "was under way runs again: give its effect an idempotency key, such as "
-                    + #""\(context.id)-\(step.id)", or look first whether it happened."#
-            )
         case .step(let path, let id):
             step = id
             workflow = reference.histories[path]?.name ?? name

@@ -76,6 +76,9 @@ public struct RecoveryFailure: Error, Sendable, CustomStringConvertible {
         public static let different = Code(description: "Different")
         /// After a crash, the world outside is not what it is after an undisturbed run.
         public static let effectRepeated = Code(description: "EffectRepeated")
+        /// What happens to the world outside cannot be compared, because it differs between undisturbed runs as well, or
+        /// because no undisturbed run took the way of the recovered one.
+        public static let effectsIncomparable = Code(description: "EffectsIncomparable")
         /// The workflow did not end in time.
         public static let stuck = Code(description: "Stuck")
         /// A step whose checkpoint was committed ran again, or a committed checkpoint changed: a bug of Holdfast.

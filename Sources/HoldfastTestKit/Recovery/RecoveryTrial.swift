@@ -21,6 +21,8 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
     let began = Date()
 
     private var varying = VaryingPlaces()
+    /// Undisturbed runs, the first one included.
+    private var undisturbed: [RunRecord<Effects>] = []
     private var replayCount = 0
     private var missed: [CrashPoint] = []
 
@@ -49,6 +51,7 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
     /// 3. For each point a run that is killed there and recovered by another executor, compared with the first.
     mutating func verify() async throws -> RecoveryReport {
         let (reference, watch, _) = try await self.run(crash: nil)
+        self.undisturbed = [reference]
         try await self.replay(reference, times: self.options.replays, crash: nil)
         let points = self.selection(of: watch.points)
         for point in points {
@@ -58,6 +61,7 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
             try record.checkForMismatches(unlike: reference, crash: point)
             try await self.replay(record, times: 1, crash: point)
             try await self.compare(reference, record, point)
+            try await self.compareEffects(record, point)
         }
         return RecoveryReport(
             crashes: points.count - self.missed.count,
@@ -245,13 +249,38 @@ struct RecoveryTrial<World, Effects: Equatable & Sendable> {
         let differences = reference.differences(from: record, varying: self.options.varyingSteps)
         for _ in 0..<Self.furtherRuns {
             if differences.allSatisfy({ self.varying.explains($0) }) { return }
-            let (other, _, _) = try await self.run(crash: nil)
-            self.varying.add(reference.differences(from: other, varying: self.options.varyingSteps))
+            try await self.runUndisturbed(reference)
         }
         guard let difference = differences.first(where: { !self.varying.explains($0) }) else { return }
         throw RecoveryFailure.different(difference, self.name, reference, crash)
     }
 
+    /// A step that was under way runs again, and its effect with it unless it is protected.
+    private mutating func compareEffects(_ record: RunRecord<Effects>, _ crash: CrashPoint) async throws {
+        if Effects.self == Unobserved.self { return }
+        while true {
+            switch EffectsVerdict.of(record, among: self.undisturbed, enough: Self.furtherRuns, most: Self.mostRuns) {
+            case .same: return
+            case .needsRun: try await self.runUndisturbed(self.undisturbed[0])
+            case .different(let index):
+                throw RecoveryFailure.effectRepeated(self.name, self.undisturbed[index].effects, record.effects, crash)
+            case .varying(let index, let other):
+                let effects = (self.undisturbed[index].effects, self.undisturbed[other].effects)
+                throw RecoveryFailure.effectsVary(self.name, effects.0, effects.1)
+            case .unknownWay:
+                throw RecoveryFailure.unknownWay(self.name, self.undisturbed.count, record.effects, crash)
+            }
+        }
+    }
+
+    private mutating func runUndisturbed(_ reference: RunRecord<Effects>) async throws {
+        let (other, _, _) = try await self.run(crash: nil)
+        self.undisturbed.append(other)
+        self.varying.add(reference.differences(from: other, varying: self.options.varyingSteps))
+    }
+
     /// A coin that is tossed in a step shows the same side so often with a probability of 1 in 4096.
     private static var furtherRuns: Int { 12 }
+    /// Until some undisturbed run has taken the way of a recovered one.
+    private static var mostRuns: Int { 64 }
 }

@@ -11,7 +11,6 @@ struct RunDifference: Sendable {
         case workflow(path: String)
         case step(path: String, StepID)
         case outcome(path: String)
-        case effects
     }
 
     var place: Place
@@ -23,7 +22,8 @@ struct RunDifference: Sendable {
 }
 
 extension RunRecord {
-    /// In what another run differs from this one, in an order in which causes come before what follows from them.
+    /// In what the record of another run differs from this one's, in an order in which causes come before what follows from
+    /// them.
     func differences(from other: RunRecord, varying: Set<StepName>) -> [RunDifference] {
         // Who wins a race may depend on what was recorded before a crash, and everything may depend on who wins.
         if self.racedDifferently(from: other) { return [] }
@@ -46,14 +46,6 @@ extension RunRecord {
             case (nil, nil): break
             }
         }
-        if self.effects != other.effects {
-            found.append(
-                .init(
-                    place: .effects,
-                    sentence: "the effects were \(self.effects), and after the recovery \(other.effects)"
-                )
-            )
-        }
         return found
     }
 
@@ -63,7 +55,7 @@ extension RunRecord {
         return depths.0 != depths.1 ? depths.0 > depths.1 : left < right
     }
 
-    private func racedDifferently(from other: RunRecord) -> Bool {
+    func racedDifferently(from other: RunRecord) -> Bool {
         self.histories.contains { path, history in
             history.steps.contains { step in
                 step.name == "DBOS.select" && other.histories[path]?.step(step.id).map { $0 != step } ?? false

@@ -26,7 +26,6 @@ struct VaryingPlaces: Sendable {
         case .workflow(let path): return self.forks.keys.contains { path.hasPrefix($0) }
         case .step(let path, let id): return self.forks[path].map { $0 <= id } ?? false
         case .outcome(let path): return self.forks[path] != nil
-        case .effects: return !self.forks.isEmpty
         }
     }
 }

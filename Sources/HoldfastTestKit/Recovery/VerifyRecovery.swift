@@ -37,7 +37,7 @@ public func verifyRecovery<W: Workflow>(
         input: input,
         world: {},
         workflow: { _ in try workflow() },
-        effects: { _ in true },
+        effects: { _ in Unobserved() },
         options: options,
         in: database,
         registering: { _, registry in try children(&registry) }
@@ -59,7 +59,8 @@ public func verifyRecovery<W: Workflow>(
 ///   - input: What the workflow is started with.
 ///   - world: Makes what is outside: it survives crashes. Evaluated anew for every run.
 ///   - workflow: Makes the workflow; evaluated anew for every process, because a crash loses what is kept in memory.
-///   - effects: What the workflow has done to the world, to be compared.
+///   - effects: What the workflow has done to the world. It must be the same after all undisturbed runs that take the same way,
+///     or the verification fails: count what has ids and dates of its own, and sort what parallel steps do.
 ///   - options: How to go about it.
 ///   - database: Tells the server. Default: that of ``TestDatabase/current``, or else ``TestServer/automatic``.
 ///   - children: Registers the other workflows that take part.

@@ -55,12 +55,12 @@ enum TestDatabase {
         }
     }
 
-    /// Waits until a server process runs a statement that contains `text`.
-    static func waitUntilRunning(_ text: String, on pid: Int32) async throws {
+    /// Waits until the server runs a statement that contains `text`, which no other test's does.
+    static func waitUntilRunning(_ text: String) async throws {
         let observer = try await connect()
         let query = PostgresQuery(
-            "select 1 from pg_stat_activity where pid = $1 and state = 'active' and strpos(query, $2) > 0",
-            [.int4(pid), .text(text)]
+            "select 1 from pg_stat_activity where state = 'active' and strpos(query, $1) > 0",
+            [.text(text)]
         )
         while try await observer.execute(query).isEmpty {
             try Task.checkCancellation()

@@ -47,6 +47,25 @@ struct TestDatabaseTests {
         #expect(configuration.ownSchema.hasPrefix("holdfast_test_"))
     }
 
+    @Test("goes through a pooler where there is one, and past it where that is needed and allowed")
+    func pooler() async throws {
+        var environment = [TestServer.variable: "pooler", TestServer.directVariable: " "]
+        var resolved = try await TestServer.automatic.resolve(environment)
+        #expect(resolved.url == "pooler")
+        #expect(!resolved.isPooled)
+        environment[TestServer.directVariable] = "server"
+        resolved = try await TestServer.automatic.resolve(environment)
+        let configuration = try TestDatabase(resolved, suffix: "none", named: .automatic).configuration
+        #expect(configuration.url == "pooler")
+        #expect(configuration.directURL == "server")
+        #expect(configuration.isPooled)
+        environment[TestServer.aloneVariable] = "1"
+        resolved = try await TestServer.automatic.resolve(environment)
+        #expect(resolved.directURL == nil)
+        #expect(resolved.isPooled)
+        #expect(try await !TestServer.url("other").resolve(environment).isPooled)
+    }
+
     @Test("on a server that is not there: the error says so, and names the cure")
     func unreachable() async throws {
         let error = try #require(
@@ -92,20 +111,20 @@ struct TestDatabaseTests {
 
     @Test("stays when its test fails, if that is wanted, and when it was asked to")
     func kept() async throws {
-        let kept = Mutex<[DatabaseConfiguration]>([])
+        let kept = Mutex<[TestDatabase]>([])
         try await TestDatabase.with { database in
             database.keep()
-            kept.withLock { $0.append(database.configuration) }
+            kept.withLock { $0.append(database) }
         }
         await #expect(throws: Refused.self) {
             try await TestDatabase.with(.automatic, keepsFailed: true) { database in
-                kept.withLock { $0.append(database.configuration) }
+                kept.withLock { $0.append(database) }
                 throw Refused(reason: "the test fails")
             }
         }
-        for configuration in kept.withLock({ $0 }) {
-            let suffix = String(configuration.schema.dropFirst("dbos_test_".count))
-            let database = try TestDatabase(url: configuration.url, suffix: suffix, server: .automatic)
+        for ended in kept.withLock({ $0 }) {
+            let suffix = String(ended.configuration.schema.dropFirst("dbos_test_".count))
+            let database = try TestDatabase(ended.resolved, suffix: suffix, named: .automatic)
             let workflows = try await database.withClient { try await $0.workflows() }
             #expect(workflows.isEmpty)
             try await database.system.dropSchemas()

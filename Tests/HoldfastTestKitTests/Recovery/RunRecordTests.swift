@@ -48,11 +48,10 @@ struct RunRecordTests {
             // Left behind by the workflow: it may be recorded or not.
             (record([(1, "a", "1")], begun: [2]), []),
             (
-                record([(1, "a", "1"), (2, "b", "3")], output: "2", effects: 1),
+                record([(1, "a", "1"), (2, "b", "3")], output: "2"),
                 [
                     "step 2 'b' recorded 2, and after the recovery 3",
                     "it returned 1, and after the recovery returned 2",
-                    "the effects were 0, and after the recovery 1",
                 ]
             ),
         ] as [(RunRecord<Int>, [String])]
@@ -87,6 +86,46 @@ struct RunRecordTests {
         #expect(places.stepNames == ["a"])
         places.add(fork)
         #expect((fork + outcome).allSatisfy { places.explains($0) })
+    }
+
+    @Test(
+        "the effects are compared only if they took the same way",
+        arguments: [
+            // The same way, the same effects; others, before and after enough runs.
+            (run("heads", 1), [run("heads", 1)], .same),
+            (run("heads", 2), [run("heads", 1)], .needsRun),
+            (run("heads", 2), Array(repeating: run("heads", 1), count: 4), .different(0)),
+            // Undisturbed, the other way does what the crash did; and the same way does not.
+            (run("heads", 2), [run("heads", 1), run("tails", 2), run("tails", 2), run("tails", 2)], .different(0)),
+            (run("heads", 2), [run("tails", 2)], .needsRun),
+            // A coin that decides no step, but the effect; and ids, which are new every time.
+            (coin("1", 2), [coin("0", 2), coin("1", 1), coin("0", 2), coin("1", 1)], .different(1)),
+            (coin("7", 1), [coin("4", 1), coin("5", 1), coin("6", 1), coin("3", 1)], .same),
+            (coin("7", 1), [coin("4", 4), coin("5", 5)], .needsRun),
+            (coin("7", 1), [coin("4", 4), coin("5", 5), coin("6", 6), coin("3", 3)], .varying(0, 1)),
+            // One number out of many that decides nothing.
+            (coin("7", 2), [coin("4", 1), coin("4", 1), coin("5", 1), coin("6", 1)], .different(0)),
+            // A winner that none of them had.
+            (race("1", 2), Array(repeating: race("0", 1), count: 4), .needsRun),
+            (race("1", 2), Array(repeating: race("0", 1), count: 8), .unknownWay),
+            (race("1", 1), Array(repeating: race("0", 1), count: 8), .same),
+            (race("1", 2), [race("0", 1), race("1", 1), race("0", 1), race("0", 1)], .different(1)),
+        ] as [(RunRecord<Int>, [RunRecord<Int>], EffectsVerdict)]
+    )
+    func effects(recovered: RunRecord<Int>, undisturbed: [RunRecord<Int>], verdict: EffectsVerdict) {
+        #expect(EffectsVerdict.of(recovered, among: undisturbed, enough: 3, most: 8) == verdict)
+    }
+
+    private static func run(_ name: String, _ effects: Int) -> RunRecord<Int> {
+        self.record([(1, "toss", name == "heads" ? "1" : "0"), (2, name, "2")], effects: effects)
+    }
+
+    private static func coin(_ result: String, _ effects: Int) -> RunRecord<Int> {
+        self.record([(1, "toss", result), (2, "charge", "2")], effects: effects)
+    }
+
+    private static func race(_ winner: String, _ effects: Int) -> RunRecord<Int> {
+        self.record([(1, "DBOS.select", winner)], effects: effects)
     }
 
     @Test("the second may repeat only what was not recorded before the crash, and may change none of it")

@@ -145,39 +145,6 @@ struct SurvivingWorkflowTests {
         #expect(report.varyingSteps == [])
     }
 
-    @Test("whose effects are idempotent, but not one whose effects are not")
-    func effects() async throws {
-        func verify(isIdempotent: Bool) async throws {
-            try await verifyRecovery(
-                input: 7,
-                world: { World() },
-                workflow: { world in
-                    Written { (amount: Int, context) async throws -> Nothing in
-                        try await context.step("charge") { step in
-                            let charge = "\(context.id)-\(step.id): \(amount)"
-                            if isIdempotent, world.count(charge) > 0 { return }
-                            world.note(charge)
-                        }
-                        return Nothing()
-                    }
-                },
-                effects: { $0.events }
-            )
-        }
-        try await verify(isIdempotent: true)
-        let failure = try #require(
-            await #expect(throws: RecoveryFailure.self) { try await verify(isIdempotent: false) }
-        )
-        #expect(failure.code == .effectRepeated)
-        #expect(failure.crash?.description == "between the effect of step 1 'charge' and its checkpoint")
-        #expect(
-            failure.message.contains(
-                #"["under-test-1: 7"], and after the recovery ["under-test-1: 7", "under-test-1: 7"]"#
-            )
-        )
-        #expect(failure.message.contains("idempotency key"))
-    }
-
     @Test("at so many points as are asked for, evenly spread")
     func limit() async throws {
         let names = Mutex<[String]>([])

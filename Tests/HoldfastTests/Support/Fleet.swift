@@ -86,6 +86,11 @@ final class Fleet: Sendable {
         _ change: (inout WorkerProcess.Options) -> Void = { _ in }
     ) async throws -> WorkerProcess {
         var options = WorkerProcess.Options(version: version, timing: timing)
+        // Without sessions a death is seen by the end of the lease alone.
+        if !self.database.hasSession, timing.lease > WorkerProcess.Timing.shortLease.lease {
+            options.timing.selfStop = WorkerProcess.Timing.shortLease.selfStop
+            options.timing.lease = WorkerProcess.Timing.shortLease.lease
+        }
         change(&options)
         let worker = try WorkerProcess(id, self.database, self.folder, options)
         self.workers.withLock { $0.append(worker) }

@@ -53,6 +53,14 @@ struct WorkCommand: AsyncParsableCommand {
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: logger
         )
-        try await group.run()
+        do {
+            try await group.run()
+        } catch let error as HoldfastError where error.code == .slotTaken {
+            logger.critical("\(error)")
+            throw ExitCode(Self.slotTakenStatus)
+        }
     }
+
+    /// Tells a supervisor not to start it again; see `RestartPreventExitStatus` in `deploy/systemd`. `EX_CONFIG` of sysexits.h.
+    static let slotTakenStatus: Int32 = 78
 }
