@@ -5,15 +5,18 @@
 
 import collections
 
+from deaths import over
 from figures import spread
+from schedule import DATABASE_KINDS
 
 
 def latencies(evidence):
     """Spreads of seconds, by figure.
 
-    detection    from the signal, or the cut, until the executor was declared dead
-    takeover     until the first of its workflows was claimed by another process
-    reclaim      until a workflow was back in its queue, for each of its workflows
+    detection         from the signal, or the cut, until the executor was declared dead; also by how it was noticed
+    takeover          until the first of its workflows was claimed by another process
+    takeover of each  the same for each of its workflows
+    reclaim           until a workflow was back in its queue, for each of its workflows
     """
     lives = collections.defaultdict(list)
     for incarnation, name in evidence.process_of_incarnation.items():
@@ -27,7 +30,7 @@ def latencies(evidence):
         for name in [fault["process"]] if "process" in fault else fault["processes"]:
             for executor in lives[name]:
                 _note(figures, evidence, fault, executor, returned[executor["incarnation"]])
-    return {name: spread(values) for name, values in sorted(figures.items())}
+    return {name: spread(values) for name, values in sorted(figures.items()) if values}
 
 
 def _note(figures, evidence, fault, executor, takeovers):
@@ -40,13 +43,16 @@ def _note(figures, evidence, fault, executor, takeovers):
     # A kill in an outage of Postgres, or one that met all executors at once, is noticed when there is somebody to do so.
     kind = fault["kind"] if _is_undisturbed(evidence, fault, ended) else f"{fault['kind']} among other faults"
     figures[f"detection after {kind}"].append(ended - at)
+    figures[f"detection after {kind}, {executor['reason']}"].append(ended - at)
     for each in takeovers:
         figures[f"reclaim after {kind}"].append(each["at"] - at)
-    claims = [
-        interval.began
-        for each in takeovers for interval in evidence.intervals.get(each["workflow"], ())
-        if interval.began > each["at"] and interval.process != fault.get("process")
-    ]
+    claims = []
+    for each in takeovers:
+        claims += [
+            interval.began for interval in evidence.intervals.get(each["workflow"], ())
+            if interval.began > each["at"] and interval.process != fault.get("process")
+        ][:1]
+    figures[f"takeover of each after {kind}"] += [each - at for each in claims]
     if claims:
         figures[f"takeover after {kind}"].append(min(claims) - at)
 
@@ -58,8 +64,8 @@ def _is_undisturbed(evidence, fault, noticed):
     for other in evidence.run["faults"]:
         if other is fault or other["kind"] in ("roll_out", "terminate"):
             continue
-        until = other["until"] or other["at"] + 2.0
-        if other["kind"] in ("restart", "crash", "fail_over", "cut_database"):
+        until = over(other) or other["at"] + 2.0
+        if other["kind"] in DATABASE_KINDS:
             if other["at"] < noticed and until > fault["at"] - (6.0 if fault["kind"] == "kill" else 12.0):
                 return False
         elif other["at"] < noticed and until > fault["at"]:

@@ -67,6 +67,8 @@ class Record:
     child: str = None
     # How often the step's effect is attempted in one run; 0 for what is no step of the workflow's own.
     attempts: int = 0
+    # How long a sleep takes at least.
+    seconds: float = 0.0
 
 
 FAILED = object()
@@ -116,7 +118,7 @@ def _walk(workflow, queue, plan, found):
         elif kind == "sleep":
             number += 1
             chain = link(chain, "slept")
-            record("DBOS.sleep")
+            record("DBOS.sleep", seconds=operation["milliseconds"] / 1000)
         elif kind in ("parallel", "map"):
             before = chain
             for _ in operation["branches"]:
