@@ -45,7 +45,8 @@ def false_deaths(evidence):
                 continue
             is_own = process is not None and evidence.process_of_incarnation[successor["incarnation"]] == process["name"]
             has_reason = process and (
-                _has_reason_to_die(evidence, executor, process) if is_own else _is_given_up(evidence, executor, process)
+                _has_reason_to_die(evidence, executor, process, is_own) if is_own
+                else _is_given_up(evidence, executor, process)
             )
         else:
             has_reason = process and _has_reason_to_die(evidence, executor, process)
@@ -69,7 +70,7 @@ def _is_given_up(evidence, executor, process):
     )
 
 
-def _has_reason_to_die(evidence, executor, process):
+def _has_reason_to_die(evidence, executor, process, has_stopped_itself=False):
     at = executor["ended"]
     if process["ended"] is not None and process["ended"] <= at:
         return True
@@ -81,7 +82,7 @@ def _has_reason_to_die(evidence, executor, process):
         each["kind"] not in DATABASE_KINDS and each["at"] <= at <= (each["until"] or at) + 1 for each in hits
     ):
         return True
-    for began, until in _spells(hits, at):
+    for began, until in _spells(hits, at, after_silence=has_stopped_itself):
         # It stopped itself, and this incarnation never renews its lease again, whenever that is noticed. What it had sent
         # before may arrive late: after a silence TCP tries again when as much time has passed once more.
         silence = min(until, at) - max(began, executor["started"])
@@ -97,10 +98,18 @@ def _hits(fault, process):
     )
 
 
-def _spells(faults, now):
-    """Times without a chance to renew a lease, from their beginning to their end; what follows at once belongs together."""
+def _spells(faults, now, after_silence):
+    """Times without a chance to renew a lease, from their beginning to their end; what follows at once belongs together.
+
+    `after_silence`: A renewal that was under way when a link was cut gets through only when TCP tries again, which may be after
+    as much time once more. Until then its executor waits, and perhaps too long."""
+    spans = []
+    for each in faults:
+        began, until = each["at"], over(each) or now
+        is_silent = after_silence and each["kind"] in ("cut", "cut_database")
+        spans.append((began, until + (until - began if is_silent else 0)))
     found = []
-    for began, until in sorted((each["at"], over(each) or now) for each in faults if each["at"] <= now):
+    for began, until in sorted(each for each in spans if each[0] <= now):
         if found and began <= found[-1][1] + BREATH:
             found[-1][1] = max(found[-1][1], until)
         else:
@@ -121,7 +130,7 @@ def missed_deaths(evidence):
     violations, judged, left_out = [], 0, 0
     for fault in evidence.faults("kill", "freeze", "cut"):
         is_kill = fault["kind"] == "kill"
-        if not is_kill and (fault["until"] or fault["at"]) - fault["at"] < MISSED_AFTER:
+        if not is_kill and not is_missed_if_silent(fault):
             continue
         at, deadline = fault["at"], fault["at"] + (KILL_LIMIT if is_kill else SILENCE_LIMIT)
         for name in [fault["process"]] if "process" in fault else fault["processes"]:
@@ -138,6 +147,11 @@ def missed_deaths(evidence):
                         f"{name} was hit ({fault['kind']}), and found dead {found}; it should take {deadline - at:.0f} s"
                     )
     return violations, judged, left_out
+
+
+def is_missed_if_silent(fault):
+    """Whether somebody was silent for so long that he had to be found dead."""
+    return (fault["until"] or fault["at"]) - fault["at"] >= MISSED_AFTER
 
 
 def _had_to_be_found(evidence, fault, name, executor, deadline):

@@ -29,7 +29,7 @@ class Report:
     def __init__(self, evidence):
         self.evidence = evidence
         self.violations, self.figures = checker.check(evidence)
-        self.latencies = latencies(evidence)
+        self.latencies, self.without_figure = latencies(evidence)
 
     @property
     def passed(self):
@@ -76,6 +76,7 @@ class Report:
             "takeover_seconds": self.latencies.get("takeover after kill", NONE),
             "each_takeover_seconds": self.latencies.get("takeover of each after kill", NONE),
             "seconds": self.latencies,
+            "deaths_without_figure": self.without_figure,
             "load_average": run["load_average"],
         }
 
@@ -93,6 +94,10 @@ class Report:
         yield f"  {result['takeovers']:,} takeovers, {result['processes']} processes"
         yield ""
         yield from spread_lines(self.latencies, width=WIDTH)
+        yield (
+            f"  {self.without_figure} kills and silences of more than a lease are in none of these: the process had not joined, "
+            "had ended, or was back before anybody took it for dead"
+        )
         yield ""
         for name, found in self.violations.items():
             yield f"  {len(found):>6}  {name.replace('_', ' ')}"

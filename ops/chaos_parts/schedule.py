@@ -65,7 +65,7 @@ FIRST_CARDS = [
 CARDS = (
     FIRST_CARDS + ["kill"] * 3 + ["kill two", "kill all"]
     + ["freeze", "freeze briefly", "freeze past self-stop", "freeze two"]
-    + ["terminate", "terminate a sleeper", "terminate beside a sleeper"]
+    + ["usurp past self-stop", "terminate", "terminate a sleeper", "terminate beside a sleeper"]
     + ["immediate restart", "kill in a restart", "kill in a failover"]
 )
 FIRST_CUT_CARDS = ["cut", "cut the database", "cut the standby", "fail over silently"]
@@ -180,9 +180,11 @@ class Dealer:
         elif card == "freeze past self-stop":
             now, (slot,) = self.slots(now, 1)
             self.add(now, "freeze", slot, chance.uniform(SELF_STOP + 0.5, LEASE - 0.5))
-        elif card == "usurp":
+        elif card in ("usurp", "usurp past self-stop"):
+            # Who wakes before its self-stop only learns from its next renewal that its slot is taken, and writes until then.
             now, (slot,) = self.slots(now, 1)
-            self.add(now, "usurp", slot, chance.uniform(1.0, LEASE + 4))
+            span = (2.0, SELF_STOP - 1.5) if card == "usurp" else (SELF_STOP + 0.5, LEASE + 4)
+            self.add(now, "usurp", slot, chance.uniform(*span))
         elif card == "terminate":
             now, (slot,) = self.slots(now, 1)
             self.add(now, "terminate", slot)

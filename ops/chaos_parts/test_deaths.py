@@ -8,6 +8,7 @@ import unittest
 import checker
 from deaths import HEARTBEAT, LEASE
 from honest import ONE, TWO, CheckerTests, Forge
+from latency import latencies
 
 
 class Tests(CheckerTests):
@@ -51,10 +52,10 @@ class Tests(CheckerTests):
             self.assertEqual(self.deaths(forge), 1)
 
     def test_who_joins_again_must_have_had_to_stop(self):
-        for seconds, count in ((2, 1), (9, 0)):
+        for seconds, count in ((2, 1), (4, 0), (9, 0)):
             forge = Forge().complete_all()
             renewed = forge.fault("cut", TWO, seconds)["at"]
-            forge.tick(seconds)
+            forge.tick(max(seconds, 7))
             forge.end(TWO, "superseded", renewed)
             forge.join(TWO, "3" * 16)
             self.assertEqual(self.deaths(forge), count)
@@ -116,6 +117,18 @@ class Tests(CheckerTests):
                 forge.join(TWO, f"{number}" * 8, started=901.0)["pid"] = -number
 
         self.assertEqual(self.silence("cut", 16, None, fill), (0, 0, 1))
+
+    def test_what_leaves_no_figure_is_counted(self):
+        for is_found in (True, False):
+            forge = Forge().complete_all()
+            forge.fault("kill", TWO)
+            if is_found:
+                forge.tick(1)
+                forge.end(TWO, "session_lost")
+            figures, left_out = latencies(forge.evidence())
+            self.assertEqual((set(figures), left_out), (
+                {"detection after kill", "detection after kill, session_lost"} if is_found else set(), int(not is_found)
+            ))
 
     def test_a_missed_death_fails_the_run(self):
         forge = Forge().complete_all()
