@@ -50,6 +50,8 @@ def parse_arguments():
     options = parser.parse_args()
     if options.minutes < 0.5:
         parser.error("--minutes must be at least 0.5")
+    if options.evidence and os.path.isdir(options.evidence) and os.listdir(options.evidence):
+        parser.error("--evidence needs an empty folder: what another run left would be taken for this one's")
     if options.seed is None:
         options.seed = random.randrange(1_000_000)
     return options
@@ -107,6 +109,7 @@ def run(options):
 def run_mutant(options):
     """The same run, by a copy of these sources with a guard taken out. It must fail."""
     folder = mutants.make(options.mutant)
+    options.only = options.only or mutants.CARDS[options.mutant]
     words = [*words_of(options), "--of-mutant", options.mutant]
     words += ["--json"] if options.json else []
     words += ["--evidence", os.path.realpath(options.evidence)] if options.evidence else []

@@ -33,6 +33,13 @@ MUTANTS = {
     ],
 }
 
+# The faults that a mutant survives least, which it gets unless the call says otherwise: what a short run deals by lot may spare it.
+CARDS = {
+    "no-fence": ["usurp", "freeze", "cut"],
+    "no-self-stop": ["cut", "cut the database"],
+    "no-limits": None,
+}
+
 
 def make(name):
     """Writes the copy, and returns its folder. It stays, so that the next time only what has changed is compiled."""

@@ -7,7 +7,8 @@ import os
 import unittest
 
 from driver import REPOSITORY
-from mutants import MUTANTS
+from mutants import CARDS, MUTANTS
+from schedule import names
 
 
 class Tests(unittest.TestCase):
@@ -17,6 +18,11 @@ class Tests(unittest.TestCase):
                 with open(os.path.join(REPOSITORY, path)) as file:
                     self.assertEqual(file.read().count(before), 1, (name, before))
                 self.assertNotEqual(before, after)
+
+    def test_what_mutants_get_are_cards(self):
+        self.assertEqual(MUTANTS.keys(), CARDS.keys())
+        for cards in CARDS.values():
+            self.assertLessEqual(set(cards or ()), set(names()))
 
 
 if __name__ == "__main__":
