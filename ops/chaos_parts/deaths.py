@@ -18,6 +18,9 @@ MISSED_AFTER = LEASE + 3 * HEARTBEAT
 # Two faults with less than this between them leave an executor no time to renew its lease.
 BREATH = 3.0
 
+# Nobody is told of these.
+SILENT_KINDS = ("cut", "cut_database", "cut_standby")
+
 # Each member is watched by so many others.
 WATCHERS = 3
 
@@ -28,6 +31,13 @@ def over(fault):
         # Nobody tells them that their primary is cut off: they wait for a self-stop before they look for another.
         return max(fault["until"] or 0, fault["at"] + SELF_STOP + 2 * HEARTBEAT)
     return fault["until"]
+
+
+def felt(fault):
+    """Until when it may be felt: what was under way when a link was cut, be it a renewal or what a commit waits for, gets through
+    only when TCP tries again, which may be after as much time once more."""
+    until = over(fault)
+    return until + (until - fault["at"]) if until is not None and fault["kind"] in SILENT_KINDS else until
 
 
 def false_deaths(evidence):
@@ -101,15 +111,10 @@ def _hits(fault, process):
 def _spells(faults, now, after_silence):
     """Times without a chance to renew a lease, from their beginning to their end; what follows at once belongs together.
 
-    `after_silence`: A renewal that was under way when a link was cut gets through only when TCP tries again, which may be after
-    as much time once more. Until then its executor waits, and perhaps too long."""
-    spans = []
-    for each in faults:
-        began, until = each["at"], over(each) or now
-        is_silent = after_silence and each["kind"] in ("cut", "cut_database")
-        spans.append((began, until + (until - began if is_silent else 0)))
+    `after_silence`: As far as the executor itself could tell. It waits for the answer to its renewal, and perhaps too long."""
+    end = felt if after_silence else over
     found = []
-    for began, until in sorted(each for each in spans if each[0] <= now):
+    for began, until in sorted((each["at"], end(each) or now) for each in faults if each["at"] <= now):
         if found and began <= found[-1][1] + BREATH:
             found[-1][1] = max(found[-1][1], until)
         else:
@@ -196,7 +201,7 @@ def _is_hit(faults, name, began, ended):
 
 
 def _overlaps(fault, began, ended):
-    until = over(fault)
+    until = felt(fault)
     if until is None:
         until = fault["at"] if fault["kind"] == "kill" else float("inf")
     return fault["at"] <= ended and until >= began

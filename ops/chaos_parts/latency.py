@@ -5,7 +5,7 @@
 
 import collections
 
-from deaths import is_missed_if_silent, over
+from deaths import felt, is_missed_if_silent
 from figures import spread
 from schedule import DATABASE_KINDS
 
@@ -67,7 +67,7 @@ def _is_undisturbed(evidence, fault, noticed):
     for other in evidence.run["faults"]:
         if other is fault or other["kind"] in ("roll_out", "terminate"):
             continue
-        until = over(other) or other["at"] + 2.0
+        until = felt(other) or other["at"] + 2.0
         if other["kind"] in DATABASE_KINDS:
             if other["at"] < noticed and until > fault["at"] - (6.0 if fault["kind"] == "kill" else 12.0):
                 return False

@@ -52,9 +52,11 @@ class Tests(CheckerTests):
             self.assertEqual(self.deaths(forge), 1)
 
     def test_who_joins_again_must_have_had_to_stop(self):
-        for seconds, count in ((2, 1), (4, 0), (9, 0)):
+        for kind, seconds, count in (
+            ("cut", 2, 1), ("cut", 4, 0), ("cut_standby", 4, 0), ("restart", 4, 1), ("freeze", 4, 1), ("freeze", 9, 0),
+        ):
             forge = Forge().complete_all()
-            renewed = forge.fault("cut", TWO, seconds)["at"]
+            renewed = forge.fault(kind, TWO, seconds)["at"]
             forge.tick(max(seconds, 7))
             forge.end(TWO, "superseded", renewed)
             forge.join(TWO, "3" * 16)
