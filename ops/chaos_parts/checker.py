@@ -91,6 +91,7 @@ def check(evidence):
     late, forgiven = late_effects(evidence, matched)
     zombies, woken, overlapping = zombie_effects(evidence, matched)
     missed, judged, left_out = missed_deaths(evidence)
+    false, unanswered = false_deaths(evidence)
     violations = {
         "unproven": unproven(evidence),
         "lost": lost(evidence),
@@ -114,7 +115,7 @@ def check(evidence):
         "hasty_hand_overs": hasty_hand_overs(evidence, matched),
         "limit_violations": limit_violations(evidence, matched),
         "owned_beyond_limit": owned_beyond_limit(evidence, matched),
-        "false_deaths": false_deaths(evidence),
+        "false_deaths": false,
         "missed_deaths": missed,
         "unexpected_exits": unexpected_exits(evidence),
         "incidents": evidence.run["incidents"],
@@ -123,6 +124,7 @@ def check(evidence):
         "late_effects_of_sleepers": forgiven,
         "zombie_effects_of_sleepers": woken,
         "overlapping_effects": overlapping,
+        "unanswered_joins": unanswered,
         "deaths_to_be_found": judged,
         "deaths_left_out": left_out,
     }

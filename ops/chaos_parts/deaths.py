@@ -34,15 +34,18 @@ def over(fault):
 
 
 def felt(fault):
-    """Until when it may be felt: what was under way when a link was cut, be it a renewal or what a commit waits for, gets through
-    only when TCP tries again, which may be after as much time once more."""
+    """Until when it may be felt: what was under way when a link was cut, be it a renewal or what a commit waits for, gets
+    through only when TCP tries again, which may be after as much time once more."""
     until = over(fault)
     return until + (until - fault["at"]) if until is not None and fault["kind"] in SILENT_KINDS else until
 
 
 def false_deaths(evidence):
     """Executors that were declared dead although nothing had been done to them, and those that stopped themselves and joined
-    again for no reason."""
+    again for no reason. Returns violations, and how many lives only ended because their process never heard of them:
+    the answer to its join was lost, and it joined once more."""
+    owners = {each.incarnation for each in evidence.all_intervals()}
+    violations, unanswered = [], 0
     for incarnation, executor in evidence.executors.items():
         if executor["state"] != "dead":
             continue
@@ -51,9 +54,12 @@ def false_deaths(evidence):
         if executor["reason"] in ("superseded", "replaced", "rejoined"):
             successor = _successor(evidence, executor)
             if successor is None:
-                yield f"{name} was declared dead ({executor['reason']}), and nobody has joined its slot"
+                violations.append(f"{name} was declared dead ({executor['reason']}), and nobody has joined its slot")
                 continue
             is_own = process is not None and evidence.process_of_incarnation[successor["incarnation"]] == process["name"]
+            if is_own and incarnation not in owners and executor["renewed"] < executor["started"] + HEARTBEAT / 10:
+                unanswered += 1
+                continue
             has_reason = process and (
                 _has_reason_to_die(evidence, executor, process, is_own) if is_own
                 else _is_given_up(evidence, executor, process)
@@ -61,7 +67,8 @@ def false_deaths(evidence):
         else:
             has_reason = process and _has_reason_to_die(evidence, executor, process)
         if not has_reason:
-            yield f"{name} was declared dead ({executor['reason']}) although nothing had been done to it"
+            violations.append(f"{name} was declared dead ({executor['reason']}) although nothing had been done to it")
+    return violations, unanswered
 
 
 def _successor(evidence, executor):

@@ -33,7 +33,7 @@ MUTANTS = {
     ],
 }
 
-# The faults that a mutant survives least, which it gets unless the call says otherwise: what a short run deals by lot may spare it.
+# The faults that a mutant survives least, which it gets unless the call says otherwise: a short run's lot may spare it.
 CARDS = {
     "no-fence": ["usurp", "freeze", "cut"],
     "no-self-stop": ["cut", "cut the database"],

@@ -19,6 +19,7 @@ ALLOWED = {
     "late_effects_of_sleepers": "late effects of processes that had just been continued",
     "zombie_effects_of_sleepers": "effects of processes that had just been continued and owned the work no more",
     "overlapping_effects": "effects of executors whose session was lost and whose time was not over",
+    "unanswered_joins": "lives of which their process never heard, and which it replaced at once",
 }
 
 # The spread of no values.
@@ -95,8 +96,8 @@ class Report:
         yield ""
         yield from spread_lines(self.latencies, width=WIDTH)
         yield (
-            f"  {self.without_figure} kills and silences of more than a lease are in none of these: the process had not joined, "
-            "had ended, or was back before anybody took it for dead"
+            f"  {self.without_figure} kills and silences of more than a lease are in none of these: the process had not "
+            "joined, had ended, or was back before anybody took it for dead"
         )
         yield ""
         for name, found in self.violations.items():

@@ -62,6 +62,18 @@ class Tests(CheckerTests):
             forge.join(TWO, "3" * 16)
             self.assertEqual(self.deaths(forge), count)
 
+    def test_a_life_of_which_its_process_never_heard_is_counted(self):
+        for seconds, owns, counts in ((0.05, False, (0, 1)), (3, False, (1, 0)), (0.05, True, (1, 0))):
+            forge = Forge(acknowledged=["single-1", "single-2", "triple-1"]).complete_all(but=["single-1"])
+            forge.executor(TWO)["started"] = forge.now
+            if owns:
+                forge.own("claimed", "single-1", TWO)
+            forge.tick(seconds)
+            forge.end(TWO, "superseded")
+            forge.join(TWO, "3" * 16)
+            found, figures = checker.check(forge.evidence())
+            self.assertEqual((len(found["false_deaths"]), figures["unanswered_joins"]), counts)
+
     def test_a_slot_is_taken_from_who_is_gone_or_was_given_up(self):
         for kind, count in (("kill", 0), ("usurp", 0), ("cut", 1)):
             forge = Forge().complete_all()
