@@ -180,8 +180,8 @@ CREATE TABLE holdfast_audit.checkpoints (
   status text, owner text, owner_xid text);
 CREATE TABLE holdfast_audit.ownership (
   at timestamptz NOT NULL DEFAULT clock_timestamp(), backend int NOT NULL DEFAULT pg_backend_pid(),
-  writer text NOT NULL DEFAULT current_setting('application_name'), workflow_uuid text, event text, owner text,
-  owner_xid text, attempts int);
+  writer text NOT NULL DEFAULT current_setting('application_name'), workflow_uuid text, event text, was text,
+  owner text, owner_xid text, attempts int);
 CREATE FUNCTION holdfast_audit.note_checkpoint() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO holdfast_audit.checkpoints (workflow_uuid, function_id, status, owner, owner_xid)
@@ -196,15 +196,16 @@ DECLARE
   row dbos.workflow_status;
 BEGIN
   IF TG_ARGV[0] = 'claimed' THEN row := NEW; ELSE row := OLD; END IF;
-  INSERT INTO holdfast_audit.ownership (workflow_uuid, event, owner, owner_xid, attempts)
-  VALUES (NEW.workflow_uuid, TG_ARGV[0], row.executor_id, row.owner_xid, NEW.recovery_attempts);
+  INSERT INTO holdfast_audit.ownership (workflow_uuid, event, was, owner, owner_xid, attempts)
+  VALUES (NEW.workflow_uuid, TG_ARGV[0], OLD.status, row.executor_id, row.owner_xid, NEW.recovery_attempts);
   RETURN NULL;
 END $$;
 CREATE TRIGGER holdfast_audit_claimed AFTER UPDATE ON dbos.workflow_status
   FOR EACH ROW WHEN (NEW.status = 'PENDING' AND OLD.status <> 'PENDING')
   EXECUTE FUNCTION holdfast_audit.note_ownership('claimed');
 CREATE TRIGGER holdfast_audit_settled AFTER UPDATE ON dbos.workflow_status
-  FOR EACH ROW WHEN (OLD.status = 'PENDING' AND NEW.status IN ('SUCCESS', 'ERROR'))
+  FOR EACH ROW WHEN (NEW.status IN ('SUCCESS', 'ERROR')
+    AND (OLD.status IS DISTINCT FROM NEW.status OR OLD.completed_at IS DISTINCT FROM NEW.completed_at))
   EXECUTE FUNCTION holdfast_audit.note_ownership('settled');
 CREATE TRIGGER holdfast_audit_returned AFTER UPDATE ON dbos.workflow_status
   FOR EACH ROW WHEN (OLD.status = 'PENDING' AND NEW.status IN ('ENQUEUED', 'DELAYED'))
@@ -213,18 +214,27 @@ CREATE VIEW holdfast_audit.foreign_checkpoints AS
   SELECT * FROM holdfast_audit.checkpoints
    WHERE writer IS DISTINCT FROM owner OR status IS DISTINCT FROM 'PENDING' OR owner_xid IS NULL;
 CREATE VIEW holdfast_audit.foreign_outcomes AS
-  SELECT * FROM holdfast_audit.ownership WHERE event = 'settled' AND writer IS DISTINCT FROM owner;
+  SELECT * FROM holdfast_audit.ownership
+   WHERE event = 'settled' AND (writer IS DISTINCT FROM owner OR was IS DISTINCT FROM 'PENDING');
 """
 
-# A forged checkpoint and a forged outcome, which the audit must catch: a net without a catch proves nothing about the
-# water unless it is known to hold fish. Rolled back.
+# A forged checkpoint and forged outcomes: of somebody else's workflow, of one that nobody owns, and a second one. The audit
+# must catch them: a net without a catch proves nothing about the water unless it is known to hold fish. Rolled back.
 FORGERY = """
 BEGIN;
 INSERT INTO dbos.workflow_status (workflow_uuid, status, executor_id, owner_xid)
-VALUES ('forged', 'PENDING', 'somebody else', 'token');
+VALUES ('forged', 'PENDING', 'somebody else', 'token'), ('forged too', 'ENQUEUED', NULL, NULL);
 INSERT INTO dbos.operation_outputs (workflow_uuid, function_id) VALUES ('forged', 1);
-UPDATE dbos.workflow_status SET status = 'SUCCESS' WHERE workflow_uuid = 'forged';
+UPDATE dbos.workflow_status SET status = 'SUCCESS', completed_at = 1 WHERE workflow_uuid LIKE 'forged%';
+UPDATE dbos.workflow_status SET completed_at = 2 WHERE workflow_uuid = 'forged';
 SELECT to_jsonb(ARRAY[(SELECT count(*) FROM holdfast_audit.foreign_checkpoints),
                       (SELECT count(*) FROM holdfast_audit.foreign_outcomes)]);
 ROLLBACK;
 """
+
+
+def prove_audit(database):
+    """Puts the audit to a test."""
+    caught = database.value(FORGERY)
+    if caught != [1, 3]:
+        raise Failure(f"the audit does not catch forged writes: {caught}")

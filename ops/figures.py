@@ -27,11 +27,11 @@ def spread(values):
     }
 
 
-def spread_lines(spreads):
+def spread_lines(spreads, width=32):
     """A table of what `spread` returned, by name."""
-    yield f"  {'seconds':<32}{'median':>9}{'p99':>9}{'max':>9}{'count':>8}"
+    yield f"  {'seconds':<{width}}{'median':>9}{'p99':>9}{'max':>9}{'count':>8}"
     for name, each in spreads.items():
-        yield f"  {name:<32}{each['median']:>9.3f}{each['p99']:>9.3f}{each['max']:>9.3f}{each['count']:>8}"
+        yield f"  {name:<{width}}{each['median']:>9.3f}{each['p99']:>9.3f}{each['max']:>9.3f}{each['count']:>8}"
 
 
 def target(name, value, limit):

@@ -14,10 +14,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 
-from driver import AUDIT, FORGERY, REPOSITORY, Database, Failure, Interrupted
-from driver import kill_group, postgres, quoted, signals, spawn, tail, wait_for
+from driver import AUDIT, REPOSITORY, Database, Failure, Interrupted
+from driver import kill_group, postgres, prove_audit, quoted, signals, spawn, tail, wait_for
+from topology import runs
 
 # The library's defaults.
 HEARTBEAT, SELF_STOP, LEASE, GRACE = 1.0, 7.0, 10.0, 30.0
@@ -50,7 +50,7 @@ class Fleet:
         self.logs = os.path.realpath(logs) if logs else None
         self.out = sys.stderr if is_quiet else sys.stdout
         self.configuration = configuration
-        self.scratch = tempfile.mkdtemp(prefix=f"holdfast-{name}-")
+        self.scratch = runs.make_scratch(name)
         self.members = []
         self.database = None
         self.url = None
@@ -231,9 +231,7 @@ class Fleet:
 
         wait_for(lambda: exists() and self.is_whole(), 120, "the executors to join")
         self.database.run(AUDIT)
-        caught = self.database.value(FORGERY)
-        if caught != [1, 1]:
-            raise Failure(f"the audit does not catch forged writes: {caught}")
+        prove_audit(self.database)
         self.say(f"{count} executors have joined")
 
     def end_members(self, members):

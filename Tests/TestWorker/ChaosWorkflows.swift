@@ -19,6 +19,9 @@ struct ChaosWorkflows: Sendable {
             case step
             /// A step whose first attempts fail.
             case flaky
+            /// A step that is tried again and again, at an even pace and for longer than a lease: attempts begin although
+            /// nothing was written before them.
+            case patient
             /// A step of which every attempt fails; the workflow goes on.
             case failing
             /// A durable sleep.
@@ -70,6 +73,12 @@ struct ChaosWorkflows: Sendable {
             let failures = operation.failures ?? 0
             let retry = StepRetry.exponential(maxAttempts: failures + 1, interval: .milliseconds(50))
             return try await context.step("flaky", retry: retry) {
+                try await run.effect($0, after: link, milliseconds: time, fails: $0.attempt <= failures)
+            }
+        case .patient:
+            let failures = operation.failures ?? 0
+            let retry = StepRetry.exponential(maxAttempts: failures + 1, interval: .milliseconds(1500), factor: 1)
+            return try await context.step("patient", retry: retry) {
                 try await run.effect($0, after: link, milliseconds: time, fails: $0.attempt <= failures)
             }
         case .failing:

@@ -45,9 +45,13 @@ def parse_arguments():
     parser.add_argument("--check", metavar="FOLDER")
     parser.add_argument("--self-test", action="store_true")
     parser.add_argument("--mutant", choices=sorted(mutants.MUTANTS))
+    # How a mutant is told which it is.
+    parser.add_argument("--of-mutant", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.minutes < 0.5:
         parser.error("--minutes must be at least 0.5")
+    if options.evidence and os.path.isdir(options.evidence) and os.listdir(options.evidence):
+        parser.error("--evidence needs an empty folder: what another run left would be taken for this one's")
     if options.seed is None:
         options.seed = random.randrange(1_000_000)
     return options
@@ -57,6 +61,7 @@ def words_of(options, has_links=True):
     """The options that make the same run again."""
     words = ["--seed", str(options.seed), "--minutes", f"{options.minutes:g}", "--executors", str(options.executors)]
     words += ["--only", ",".join(options.only)] if options.only else []
+    words += ["--mutant", options.of_mutant] if options.of_mutant else []
     return words if options.links and has_links else [*words, "--no-links"]
 
 
@@ -88,7 +93,7 @@ def run(options):
     except Failure as failure:
         print(f"ops/chaos: {failure}", file=sys.stderr)
         is_evident = chaos.save_what_there_is()
-        return failure.code
+        return 128 + signals.received if signals.received else failure.code
     finally:
         chaos.clean_up()
         if options.evidence or not passed and signals.received is None:
@@ -104,7 +109,8 @@ def run(options):
 def run_mutant(options):
     """The same run, by a copy of these sources with a guard taken out. It must fail."""
     folder = mutants.make(options.mutant)
-    words = words_of(options)
+    options.only = options.only or mutants.CARDS[options.mutant]
+    words = [*words_of(options), "--of-mutant", options.mutant]
     words += ["--json"] if options.json else []
     words += ["--evidence", os.path.realpath(options.evidence)] if options.evidence else []
     print(f"ops/chaos: a mutant in {folder}", file=sys.stderr)

@@ -6,7 +6,7 @@
 import os
 import subprocess
 
-from driver import AUDIT, Failure
+from driver import AUDIT, Failure, prove_audit
 from topology.server import environment
 
 # Beyond what the other scripts note: an order that does not depend on clocks, executions that begin without a claim, and
@@ -40,13 +40,14 @@ TABLES = {
                extract(epoch FROM at) AS at FROM holdfast.takeovers ORDER BY id""",
     "executors": """
         SELECT incarnation, executor_id AS slot, application_version AS version, pid, state, end_reason AS reason,
-               extract(epoch FROM started_at) AS started, extract(epoch FROM ended_at) AS ended
+               extract(epoch FROM started_at) AS started, extract(epoch FROM renewed_at) AS renewed,
+               extract(epoch FROM ended_at) AS ended
           FROM holdfast.executors ORDER BY started_at""",
     "checkpoints": """
         SELECT id, extract(epoch FROM at) AS at, writer, workflow_uuid AS workflow, function_id AS number, status,
                owner_xid AS token FROM holdfast_audit.checkpoints ORDER BY id""",
     "ownership": """
-        SELECT id, extract(epoch FROM at) AS at, writer, workflow_uuid AS workflow, event, owner_xid AS token
+        SELECT id, extract(epoch FROM at) AS at, writer, workflow_uuid AS workflow, event, was, owner_xid AS token
           FROM holdfast_audit.ownership ORDER BY id""",
 }
 
@@ -54,6 +55,7 @@ TABLES = {
 def install(database):
     database.run(AUDIT)
     database.run(MORE_AUDIT)
+    prove_audit(database)
 
 
 def dump(server, folder):
@@ -64,6 +66,7 @@ def dump(server, folder):
             done = subprocess.run(
                 server.psql() + ["-v", "ON_ERROR_STOP=1", "-c", f"SELECT row_to_json(t) FROM ({query}) t"],
                 stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.PIPE, timeout=300, env=environment(), check=False,
+                start_new_session=True,
             )
         if done.returncode:
             raise Failure(f"the table {name} cannot be read: {done.stderr.decode(errors='replace')}")

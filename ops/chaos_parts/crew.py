@@ -6,14 +6,20 @@
 import dataclasses
 import heapq
 import itertools
+import os
+import shutil
 import signal
 import time
 
 import plans
 from fleet import Fleet, named
 
-# Whoever does not leave in time after SIGTERM is killed, as an orchestrator does. The grace period is 30 s.
+# Whoever does not leave in time after SIGTERM is killed, as an orchestrator does, and that is a complaint. The grace period
+# is 30 s, and where the database does not answer the process ends about a self-stop later.
 OVERDUE = 45.0
+
+# What a process that lost its slot may end with: in order, or by the error that says so.
+USURPED_CODES = (0, 1)
 
 # A process whose slot was given to another has to leave by itself.
 USURPED_LIMIT = 60.0
@@ -23,6 +29,19 @@ class ChaosFleet(Fleet):
     """Processes of a run, each on the host of its slot. Several runs may go on at once: nothing here has a fixed name."""
 
     hosts = None
+
+    def build_copies(self, products):
+        """Builds, and copies what was built: processes are started for many minutes, and somebody may build meanwhile."""
+        self.take_lock()
+        try:
+            for product in products:
+                self.build(product)
+                shutil.copy(super().program(product), self.program(product))
+        finally:
+            os.close(self.lock)
+
+    def program(self, product):
+        return os.path.join(self.scratch, product)
 
     def place(self, name, words):
         return self.hosts.command(name.split("-")[0], words) if self.hosts else words
@@ -63,6 +82,8 @@ class Life:
     is_killed: bool = False
     is_leaving: bool = False
     is_usurped: bool = False
+    # When it got the first SIGTERM.
+    asked: float = None
     complaint: str = None
 
     @property
@@ -86,7 +107,8 @@ class Life:
     def record(self):
         return {
             "name": self.name, "slot": self.slot, "version": self.version, "pid": self.process.pid,
-            "started": self.started, "ended": self.ended, "code": self.process.returncode, "complaint": self.complaint,
+            "started": self.started, "asked": self.asked, "ended": self.ended, "code": self.process.returncode,
+            "complaint": self.complaint,
         }
 
 
@@ -152,9 +174,12 @@ class Crew:
                 self._judge_end(life, life.process.returncode)
 
     def _judge_end(self, life, code):
-        if life.is_killed or life.is_usurped:
+        if life.is_killed:
             return
-        if not life.is_leaving:
+        if life.is_usurped:
+            if code not in USURPED_CODES:
+                life.complaint = f"ended with code {code} when its slot was taken"
+        elif not life.is_leaving:
             life.complaint = f"ended by itself with code {code}"
             self.succeed(life)
         elif code:
@@ -181,6 +206,7 @@ class Crew:
         """Asks it to leave; `and_then` is called when it has ended."""
         life.is_leaving = True
         at = life.send(signal.SIGTERM)
+        life.asked = life.asked or at
 
         def look(deadline=time.monotonic() + OVERDUE):
             if life.ended is not None:
@@ -188,6 +214,7 @@ class Crew:
             if life.is_frozen:
                 deadline = time.monotonic() + OVERDUE
             elif time.monotonic() > deadline and not life.is_killed:
+                life.complaint = f"did not end within {OVERDUE:.0f} s of SIGTERM"
                 self.kill(life)
             self.timeline.later(0.05, lambda: look(deadline))
 

@@ -59,6 +59,13 @@ class Enqueuer(threading.Thread):
         """Whether everything is acknowledged and nothing is open any more."""
         return not self.is_enqueuing and not self.unanswered and self.open_count == 0
 
+    def record(self):
+        """For the evidence: whether it did what it is there for, to the end."""
+        return {
+            "is_alive": self.is_alive(), "is_finished": self.is_finished, "unanswered": len(self.unanswered),
+            "failures": self.failures, "open": self.open_count,
+        }
+
     def stop(self):
         self.is_stopped = True
         database = self.database

@@ -109,17 +109,45 @@ class Evidence:
     def _name_takeovers(self, intervals):
         """A process takes over its own work, too, when it joins again. An incarnation loses a workflow at most once in this
         way, and owns it no more afterwards."""
-        taken = {(each["workflow"], each["incarnation"]) for each in self.takeovers}
+        taken = collections.Counter((each["workflow"], each["incarnation"]) for each in self.takeovers)
         for workflow, mine in intervals.items():
             for each in reversed(mine):
-                if each.how == "returned" and (workflow, each.incarnation) in taken:
-                    taken.remove((workflow, each.incarnation))
+                if each.how == "returned" and taken[workflow, each.incarnation]:
+                    taken[workflow, each.incarnation] -= 1
                     each.how = "taken over"
                 elif each.how == "returned" and each.by == OPERATOR:
                     each.how = "re-pinned"
+        # Records of what nobody saw happen.
+        self.unmatched_takeovers = list(taken.elements())
+
+    def all_intervals(self):
+        return [each for mine in self.intervals.values() for each in mine]
+
+    def expected(self, workflow, number):
+        """What must be recorded under a number; None where the plan has no such operation."""
+        expectation = self.expectations.get(workflow)
+        return expectation.records.get(number) if expectation else None
 
     def faults(self, *kinds):
         return [each for each in self.run["faults"] if each["kind"] in kinds]
+
+    def sleeps(self):
+        """When each process was frozen, and continued; None where it was not."""
+        found = collections.defaultdict(list)
+        for fault in self.faults("freeze", "usurp"):
+            found[fault["process"]].append((fault["at"], fault["until"]))
+        return found
+
+    def asked(self):
+        """When each process was first asked to leave, and could hear it."""
+        found = {each["name"]: each["asked"] for each in self.run["processes"] if each.get("asked")}
+        for fault in self.faults("terminate"):
+            found.setdefault(fault["process"], fault["at"])
+        for name, sleeps in self.sleeps().items():
+            for began, until in sleeps:
+                if name in found and until and began <= found[name] < until:
+                    found[name] = until
+        return found
 
 
 # MARK: Reading

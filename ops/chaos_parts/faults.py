@@ -6,6 +6,8 @@
 import collections
 import time
 
+from schedule import DATABASE_KINDS
+
 
 class Faults:
     def __init__(self, crew, keeper, hosts, roll_out, say):
@@ -14,7 +16,7 @@ class Faults:
         self.skipped = collections.Counter()
 
     def perform(self, fault):
-        if fault.kind in ("restart", "crash", "fail_over", "cut_database"):
+        if fault.kind in DATABASE_KINDS:
             self.keeper.order(fault)
         elif fault.kind == "roll_out":
             self.roll_out(fault.detail)
@@ -31,9 +33,9 @@ class Faults:
         )
         if life is None:
             # It has just ended, or has not come back yet.
-            self.skipped[fault.kind] += 1
+            self.skipped[fault.name] += 1
             return
-        record = {"kind": fault.kind, "process": life.name, "at": None, "until": None}
+        record = {"kind": fault.kind, "name": fault.name, "process": life.name, "at": None, "until": None}
         record["at"] = getattr(self, fault.kind)(life, fault, record)
         self.records.append(record)
 
@@ -67,7 +69,7 @@ class Faults:
     def cut(self, fault):
         """A host's link carries nothing any more, for all processes on it, those that start meanwhile included."""
         host = self.crew.host(fault.slot)
-        record = {"kind": "cut", "host": host, "processes": [], "at": time.time(), "until": None}
+        record = {"kind": "cut", "name": fault.name, "host": host, "processes": [], "at": time.time(), "until": None}
         self.records.append(record)
         self.hosts.cut(host)
 

@@ -13,7 +13,8 @@ from driver import Failure, Interrupted, signals
 
 
 class Keeper(threading.Thread):
-    """One thread for all of a run: servers that it starts end when their thread does."""
+    """One thread for all of a run: servers that it starts end when their thread does. So it lives until it is stopped, also
+    when something failed: what the servers hold is the evidence."""
 
     def __init__(self, pair, hosts):
         super().__init__(name="keeper", daemon=True)
@@ -21,6 +22,7 @@ class Keeper(threading.Thread):
         self.orders = queue.Queue()
         self.faults = []
         self.failure = None
+        self.skipped = 0
         self.is_stopped = False
 
     def order(self, fault):
@@ -44,17 +46,19 @@ class Keeper(threading.Thread):
                 fault = self.orders.get(timeout=0.1)
             except queue.Empty:
                 continue
-            record = {"kind": fault.kind, "detail": fault.detail, "at": time.time(), "until": None}
+            record = {"kind": fault.kind, "name": fault.name, "detail": fault.detail, "at": time.time(), "until": None}
             self.faults.append(record)
             try:
                 getattr(self, fault.kind)(fault, record)
             except Interrupted:
-                return
+                break
             except Exception as error:  # Whatever it is, the main thread must hear of it.
                 self.failure = error if isinstance(error, Failure) else Failure(f"{fault.kind}: {error!r}")
-                return
+                break
             finally:
                 self.orders.task_done()
+        while not self.is_stopped:
+            time.sleep(0.05)
 
     # MARK: The faults; each notes until when there was no database.
 
@@ -67,11 +71,25 @@ class Keeper(threading.Thread):
             """SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
                 ORDER BY application_name LIKE 'e%' DESC, pid LIMIT 1"""
         )
-        if backend:
-            record["at"] = time.time()
-            os.kill(int(backend), signal.SIGKILL)
+        record["at"] = time.time()
+        if not (backend and self.kill_backend(int(backend))):
+            # There is none at this moment, or it has just ended: nothing was done.
+            self.faults.remove(record)
+            self.skipped += 1
         self.until_it_answers()
         record["until"] = time.time()
+
+    def kill_backend(self, pid):
+        """Returns whether there still was such a backend: its id may be that of another program by now."""
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                parent = int(file.read().rpartition(")")[2].split()[1])
+            if parent == self.pair.primary.process.pid:
+                os.kill(pid, signal.SIGKILL)
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        return False
 
     def until_it_answers(self):
         end = time.monotonic() + 60
@@ -91,12 +109,19 @@ class Keeper(threading.Thread):
     def fail_over(self, fault, record):
         self.pair.wait_until_synchronous()
         record["at"] = time.time()
-        moments = self.pair.fail_over(fault.detail)
+        moments = self.pair.fail_over(fault.detail, fault.seconds)
         record["until"] = moments.promoted
         self.pair.rebuild()
 
     def cut_database(self, fault, record):
-        host = self.pair.primary.host
+        self.cut(self.pair.primary.host, fault, record)
+
+    def cut_standby(self, fault, record):
+        """No commit is acknowledged meanwhile, while everything can be read."""
+        self.pair.wait_until_synchronous()
+        self.cut(self.pair.standby.host, fault, record)
+
+    def cut(self, host, fault, record):
         record["at"] = time.time()
         self.hosts.cut(host)
         try:

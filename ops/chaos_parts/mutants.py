@@ -13,18 +13,31 @@ DATABASE = "Sources/Holdfast/SystemDatabase/SystemDatabase+"
 
 # By name: the files with what is replaced in them, and by what.
 MUTANTS = {
-    # Whoever runs a workflow writes, whether it is the owner or not.
+    # Whoever runs a workflow writes, whether it is the owner or not, and whatever has become of it meanwhile.
     "no-fence": [
         (DATABASE + "Checkpoints.swift", "ON s.workflow_uuid = r.workflow_uuid AND s.owner_xid = r.token",
          "ON s.workflow_uuid = r.workflow_uuid"),
-        (DATABASE + "Outcomes.swift", "WHERE w.workflow_uuid = r.workflow_uuid AND w.owner_xid = r.token AND",
-         "WHERE w.workflow_uuid = r.workflow_uuid AND"),
+        (DATABASE + "Outcomes.swift",
+         "WHERE w.workflow_uuid = r.workflow_uuid AND w.owner_xid = r.token AND coalesce(w.status, '') = 'PENDING'",
+         "WHERE w.workflow_uuid = r.workflow_uuid"),
+    ],
+    # Who cannot renew its lease works on, as long as nobody tells it that it is dead.
+    "no-self-stop": [
+        ("Sources/HoldfastCore/Liveness/LivenessMachine.swift", "self.selfStop = selfStop\n",
+         "self.selfStop = selfStop * 1000\n"),
     ],
     # Every executor runs as much of a queue as it can get.
     "no-limits": [
         ("Sources/Holdfast/Executor/Claimer.swift", "workerConcurrency: row.workerConcurrency,",
          "workerConcurrency: nil,"),
     ],
+}
+
+# The faults that a mutant survives least, which it gets unless the call says otherwise: a short run's lot may spare it.
+CARDS = {
+    "no-fence": ["usurp", "freeze", "cut"],
+    "no-self-stop": ["cut", "cut the database"],
+    "no-limits": None,
 }
 
 

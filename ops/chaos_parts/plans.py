@@ -14,7 +14,7 @@ import random
 QUEUES = {"work": None, "triple": 3, "single": 1}
 
 # How many workflows of each queue are under way, for each executor.
-IN_FLIGHT = {"work": 4, "triple": 3, "single": 2}
+IN_FLIGHT = {"work": 6, "triple": 3, "single": 2}
 
 # Beyond the lease, so that work is taken over while it sleeps and its sleep goes on elsewhere.
 LONG_SLEEP = (10500, 13000)
@@ -40,6 +40,10 @@ def _operation(chance, kind, queue, depth):
     if kind == "step":
         is_long = chance.random() < 0.12 and queue != "single"
         return {"kind": kind, "milliseconds": chance.randint(400, 1500) if is_long else chance.randint(10, 150)}
+    if kind == "flaky" and queue == "work" and depth == 0 and chance.random() < 0.35:
+        # One attempt every 1.5 s, and none has to write before it begins: of all work only this shows at once that an executor
+        # which is cut off goes on.
+        return {"kind": "patient", "milliseconds": chance.randint(5, 60), "failures": chance.randint(8, 12)}
     if kind == "flaky":
         return {"kind": kind, "milliseconds": chance.randint(5, 60), "failures": chance.randint(1, 2)}
     if kind == "failing":
@@ -67,6 +71,8 @@ class Record:
     child: str = None
     # How often the step's effect is attempted in one run; 0 for what is no step of the workflow's own.
     attempts: int = 0
+    # How long a sleep takes at least.
+    seconds: float = 0.0
 
 
 FAILED = object()
@@ -105,7 +111,7 @@ def _walk(workflow, queue, plan, found):
 
     for operation in plan["operations"]:
         kind = operation["kind"]
-        if kind in ("step", "flaky"):
+        if kind in ("step", "flaky", "patient"):
             number += 1
             chain = link(chain, str(number))
             record(kind, chain, attempts=operation.get("failures", 0) + 1)
@@ -116,7 +122,7 @@ def _walk(workflow, queue, plan, found):
         elif kind == "sleep":
             number += 1
             chain = link(chain, "slept")
-            record("DBOS.sleep")
+            record("DBOS.sleep", seconds=operation["milliseconds"] / 1000)
         elif kind in ("parallel", "map"):
             before = chain
             for _ in operation["branches"]:

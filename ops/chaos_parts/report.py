@@ -11,6 +11,17 @@ from latency import latencies
 
 SHOWN = 8
 
+# Of the names of figures.
+WIDTH = 60
+
+# What is counted without being a violation.
+ALLOWED = {
+    "late_effects_of_sleepers": "late effects of processes that had just been continued",
+    "zombie_effects_of_sleepers": "effects of processes that had just been continued and owned the work no more",
+    "overlapping_effects": "effects of executors whose session was lost and whose time was not over",
+    "unanswered_joins": "lives of which their process never heard, and which it replaced at once",
+}
+
 # The spread of no values.
 NONE = {"median": None, "p99": None, "max": None, "count": 0}
 
@@ -19,7 +30,7 @@ class Report:
     def __init__(self, evidence):
         self.evidence = evidence
         self.violations, self.figures = checker.check(evidence)
-        self.latencies = latencies(evidence)
+        self.latencies, self.without_figure = latencies(evidence)
 
     @property
     def passed(self):
@@ -59,12 +70,14 @@ class Report:
             "restarts": self.count("restart"),
             "crashes": self.count("crash"),
             "failovers": self.count("fail_over"),
-            "cuts": self.count("cut") + self.count("cut_database"),
+            "cuts": self.count("cut") + self.count("cut_database") + self.count("cut_standby"),
             "roll_outs": self.count("roll_out"),
             "skipped": sum(run["skipped"].values()),
             "detection_seconds": self.latencies.get("detection after kill", NONE),
             "takeover_seconds": self.latencies.get("takeover after kill", NONE),
+            "each_takeover_seconds": self.latencies.get("takeover of each after kill", NONE),
             "seconds": self.latencies,
+            "deaths_without_figure": self.without_figure,
             "load_average": run["load_average"],
         }
 
@@ -81,11 +94,20 @@ class Report:
         yield "  " + ", ".join(f"{result[name]} {name.replace('_', '-')}" for name in faults)
         yield f"  {result['takeovers']:,} takeovers, {result['processes']} processes"
         yield ""
-        yield from spread_lines({name: each for name, each in self.latencies.items() if each})
+        yield from spread_lines(self.latencies, width=WIDTH)
+        yield (
+            f"  {self.without_figure} kills and silences of more than a lease are in none of these: the process had not "
+            "joined, had ended, or was back before anybody took it for dead"
+        )
         yield ""
         for name, found in self.violations.items():
             yield f"  {len(found):>6}  {name.replace('_', ' ')}"
-        yield f"  {result['late_effects_of_sleepers']:>6}  late effects of processes that had just been continued (allowed)"
+        for name, sentence in ALLOWED.items():
+            yield f"  {result[name]:>6}  {sentence} (allowed)"
+        yield (
+            f"  {result['deaths_to_be_found']:>6}  deaths had to be found in time; {result['deaths_left_out']} others are "
+            "left out, because of what else happened then"
+        )
         yield ""
         for name, found in self.violations.items():
             for sentence in found[:SHOWN]:

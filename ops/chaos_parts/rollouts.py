@@ -46,7 +46,7 @@ class RollOuts:
 
     def roll_out(self, style):
         old, new = self.crew.version, self.crew.version + 1
-        record = {"kind": "roll_out", "detail": style, "at": time.time(), "until": None}
+        record = {"kind": "roll_out", "name": f"roll_out, {style}", "detail": style, "at": time.time(), "until": None}
         self.records.append(record)
         self.crew.version = new
         self.crew.start_generation(new)

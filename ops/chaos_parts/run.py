@@ -3,6 +3,7 @@
 
 """One run: surroundings, load, faults, and the evidence."""
 
+import collections
 import glob
 import json
 import os
@@ -34,6 +35,9 @@ class Chaos:
         self.fleet = ChaosFleet("chaos", logs=os.path.join(evidence, "logs"), is_quiet=options.json)
         self.say = self.fleet.say
         self.hosts = self.pair = self.keeper = self.enqueuer = self.crew = None
+        # Whether it came to its end, and what became of the load by then.
+        self.is_complete = False
+        self.enqueuing = {}
 
     # MARK: Set-up
 
@@ -42,8 +46,7 @@ class Chaos:
         if shutil.which("swift") is None:
             raise Failure("there is no swift here: see https://www.swift.org/install", 3)
         self.fleet.call([os.path.join(REPOSITORY, "ops", "setup"), "build", "postgres"], 1800, "ops/setup")
-        for product in ("TestWorker", "holdfast"):
-            self.fleet.build(product)
+        self.fleet.build_copies(("TestWorker", "holdfast"))
         availability = network.is_available() if self.options.links else network.Availability("--no-links says so")
         if availability:
             executors = [Crew.host(number) for number in range(1, self.options.executors + 1)]
@@ -112,12 +115,14 @@ class Chaos:
         began = time.monotonic()
         while not self.enqueuer.is_finished and time.monotonic() < began + SETTLING:
             self.tick()
+        self.enqueuing = self.enqueuer.record()
         self.say(f"settled after {time.monotonic() - began:.1f} s" if self.enqueuer.is_finished else "it has not ended")
         for life in self.crew.lives:
             if life.is_alive and not life.is_leaving:
                 self.crew.ending.add(life.version)
                 self.crew.terminate(life, lambda: None)
         self.until(lambda: all(each.ended is not None for each in self.crew.lives), 120, "the executors to end")
+        self.is_complete = True
 
     def until(self, condition, seconds, what):
         end = time.monotonic() + seconds
@@ -142,12 +147,15 @@ class Chaos:
             "executors": self.options.executors,
             "has_links": bool(self.hosts),
             "limits": plans.QUEUES,
+            "is_complete": self.is_complete,
+            "enqueuer": self.enqueuing or self.enqueuer.record(),
+            "scheduled": dict(collections.Counter(each.name for each in self.schedule)),
             "acknowledged": self.enqueuer.acknowledged,
             "processes": [each.record() for each in self.crew.lives],
             "faults": sorted(
                 self.faults.records + self.keeper.faults + self.roll_outs.records, key=lambda each: each["at"]
             ),
-            "skipped": self.faults.skipped,
+            "skipped": self.faults.skipped + collections.Counter({"crash": self.keeper.skipped}),
             "incidents": self.roll_outs.incidents,
             "load_average": load_average(),
         }

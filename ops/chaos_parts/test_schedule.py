@@ -7,7 +7,7 @@ import collections
 import unittest
 
 import plans
-from schedule import CARDS, make_schedule
+from schedule import CALM, CARDS, DATABASE_KINDS, FOUND_BY, make_schedule
 
 
 class Tests(unittest.TestCase):
@@ -31,21 +31,37 @@ class Tests(unittest.TestCase):
 
     def test_postgres_suffers_one_thing_at_a_time(self):
         for seed in range(50):
-            kinds = ("restart", "crash", "fail_over", "cut_database")
-            moments = [each.at for each in make_schedule(seed, 5, 4, True) if each.kind in kinds]
+            moments = [each.at for each in make_schedule(seed, 5, 4, True) if each.kind in DATABASE_KINDS]
             self.assertTrue(all(later - earlier > 7.9 for earlier, later in zip(moments, moments[1:])))
 
     def test_three_minutes_meet_every_kind_of_fault(self):
         for seed in range(20):
-            kinds = {each.kind for each in make_schedule(seed, 4, 4, True)}
             self.assertEqual(
-                kinds, {"kill", "freeze", "usurp", "terminate", "restart", "crash", "fail_over", "cut", "cut_database",
-                        "roll_out"}
+                {each.name for each in make_schedule(seed, 3, 4, True)},
+                {"kill", "freeze", "usurp", "terminate", "terminate, rolling", "restart", "crash", "fail_over",
+                 "fail_over, late", "fail_over, silent", "cut", "cut_database", "cut_standby", "roll_out, drain",
+                 "roll_out, repin"},
+            )
+
+    def test_a_calm_is_one(self):
+        for seed in range(20):
+            schedule = make_schedule(seed, 3, 4, True, ["kill and freeze in a calm", "restart", "kill", "cut"])
+            for freeze in (each for each in schedule if each.kind == "freeze"):
+                around = [each for each in schedule if freeze.at - 2 * CALM - 2 < each.at < freeze.at + FOUND_BY]
+                self.assertEqual([each.kind for each in around], ["kill", "freeze"])
+
+    def test_every_executor_is_restarted_in_turn(self):
+        for seed in range(20):
+            schedule = make_schedule(seed, 1, 4, True, ["rolling restart"])
+            self.assertEqual(
+                {(each.name, each.slot) for each in schedule}, {("terminate, rolling", slot) for slot in range(1, 5)}
             )
 
     def test_nothing_is_cut_where_there_are_no_links(self):
         for seed in range(20):
-            self.assertFalse([each for each in make_schedule(seed, 4, 4, False) if each.kind.startswith("cut")])
+            self.assertFalse([
+                each for each in make_schedule(seed, 4, 4, False) if each.kind.startswith("cut") or each.detail == "cut"
+            ])
 
     def test_every_card_does_something(self):
         self.assertGreater(len(make_schedule(1, 3, 4, True)), len(CARDS))

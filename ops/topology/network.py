@@ -125,6 +125,9 @@ class Hosts:
 
     @staticmethod
     def _call(command):
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+            start_new_session=True,  # A Ctrl-C in the terminal is for us; see driver.spawn.
+        )
         if done.returncode:
             raise Failure(f"'{' '.join(command)}' failed: {done.stderr.strip()}")

@@ -39,6 +39,12 @@ def make_folder(kind):
     return folder
 
 
+def make_scratch(kind):
+    """A folder for what is only ours, where the system wants such things."""
+    sweep()
+    return tempfile.mkdtemp(prefix=unique_name(kind) + "-")
+
+
 def sweep():
     """Removes what killed runs left behind; once in the life of a process."""
     global _is_swept
@@ -48,11 +54,19 @@ def sweep():
     for name in namespaces():
         if is_abandoned(name):
             delete_namespace(name)
-    for name in os.listdir(FOLDER):
-        path = os.path.join(FOLDER, name)
-        if is_abandoned(name) and os.lstat(path).st_uid == os.geteuid():
-            wait_until_unused(path)
-            shutil.rmtree(path, ignore_errors=True)
+    for folder in {FOLDER, tempfile.gettempdir()}:
+        for name in os.listdir(folder):
+            path = os.path.join(folder, name)
+            if is_abandoned(name) and _is_ours(path):
+                wait_until_unused(path)
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_ours(path):
+    try:
+        return os.lstat(path).st_uid == os.geteuid()
+    except FileNotFoundError:  # Another run sweeps, too.
+        return False
 
 
 def namespaces():

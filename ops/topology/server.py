@@ -131,6 +131,7 @@ class Server:
         done = subprocess.run(
             self.psql(url) + ["-v", "ON_ERROR_STOP=1", "-c", text],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit, env=environment(), check=False,
+            start_new_session=True,  # A Ctrl-C in the terminal is for us; see driver.spawn.
         )
         if done.returncode:
             raise Failure(f"{self.name}: {done.stderr.strip()}")
@@ -243,7 +244,7 @@ class Server:
         done = subprocess.run(
             unprivileged() + [os.path.join(binaries(), words[0])] + words[1:],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit, cwd="/", env=environment(),
-            check=False,
+            check=False, start_new_session=True,
         )
         if done.returncode:
             raise Failure(f"{words[0]} failed in {folder}:\n{done.stderr.strip() or done.stdout.strip()}")
