@@ -12,7 +12,8 @@ struct Judge: Sendable {
         var periods = 0
         /// Since an operator resumed it last.
         var claims = 0
-        var handBacks = 0
+        /// How many of them were no attempts: it was handed back, or taken over although nobody had died.
+        var undone = 0
         /// How often each step began.
         var beginnings: [Int]
     }
@@ -75,7 +76,6 @@ struct Judge: Sendable {
     mutating func handedBack(_ work: Int, by token: Token) {
         if self.accounts[work].owner != token { self.violate(.nonOwnerHandBack) }
         self.accounts[work].owner = nil
-        self.accounts[work].handBacks += 1
         self.tally.add(.handBacks)
     }
 
@@ -86,11 +86,13 @@ struct Judge: Sendable {
         self.tally.add(.takeovers)
     }
 
+    mutating func undidAttempt(of work: Int) { self.accounts[work].undone += 1 }
+
     mutating func disowned(_ work: Int) { self.accounts[work].owner = nil }
 
     mutating func resetAttempts(of work: Int) {
         self.accounts[work].claims = 0
-        self.accounts[work].handBacks = 0
+        self.accounts[work].undone = 0
     }
 
     // MARK: Deaths
@@ -134,7 +136,7 @@ struct Judge: Sendable {
             let values = work.records.compactMap(\.?.value)
             if values.count != work.steps || work.outcome != Self.result(of: values) { self.violate(.wrongResult) }
             let account = self.accounts[index]
-            if work.attempts != max(0, account.claims - account.handBacks) { self.violate(.wrongAttempts) }
+            if work.attempts != max(0, account.claims - account.undone) { self.violate(.wrongAttempts) }
         }
     }
 

@@ -52,6 +52,12 @@ extension Simulation {
     private mutating func begin(_ index: Int) {
         guard let transaction = self.database.begin(self.requests[index].statement, now: self.now) else {
             self.blocked.append(index)
+            // What is written of one workflow does not wait longer, and is repeated.
+            switch self.requests[index].statement {
+            case .checkpoint, .outcome, .handBack, .startDirectly:
+                self.schedule(.lockTimeout(request: index), in: 1000)
+            default: break
+            }
             return
         }
         self.requests[index].transaction = transaction
@@ -94,6 +100,12 @@ extension Simulation {
         let waiting = self.blocked
         self.blocked = []
         for request in waiting where self.requests[request].epoch == self.database.epoch { self.begin(request) }
+    }
+
+    mutating func giveUpLock(_ index: Int) {
+        guard let place = self.blocked.firstIndex(of: index) else { return }
+        self.blocked.remove(at: place)
+        self.refuse(index)
     }
 
     private mutating func reply(_ index: Int) {

@@ -19,6 +19,7 @@ package struct Simulation {
             case commit(request: Int)
             case answer(request: Int)
             case fail(request: Int)
+            case lockTimeout(request: Int)
             case timer(Timer)
             case sessionEnds(Int)
             case fault
@@ -191,6 +192,7 @@ package struct Simulation {
         case .commit(let request): self.commit(request)
         case .answer(let request): self.answered(request)
         case .fail(let request): self.failed(request)
+        case .lockTimeout(let request): self.giveUpLock(request)
         case .timer(let timer): if let process = event.process { self.fired(timer, process) }
         case .sessionEnds(let session): self.endSession(session)
         case .fault: self.strike()

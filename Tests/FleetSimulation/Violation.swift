@@ -27,7 +27,7 @@ package enum Violation: String, Sendable, Hashable, CaseIterable {
     case unfinished
     /// An outcome was not what the recorded steps make of it, or a step is missing.
     case wrongResult
-    /// The attempts of a workflow are not the claims less the hand-backs.
+    /// The attempts of a workflow are not its claims, less those that ended without a death.
     case wrongAttempts
     /// A process came back after its slot had been given to another one that began later.
     case wrongReplacement

@@ -288,21 +288,31 @@ final class Membership: Sendable {
                 let action = state.machine.tick(now: now)
                 return (action, state.machine.selfStopAt)
             }
-            self.perform(action, because: "its lease could not be renewed for \(self.configuration.selfStop)")
-            // What was sent before is of no use any more, and where it got no answer nothing else will.
-            if action == .fence { self.abandonConnections() }
+            self.perform(
+                action,
+                because: "its lease could not be renewed for \(self.configuration.selfStop)",
+                abandonsConnections: true
+            )
             let wakeAt = next ?? now.advanced(by: self.configuration.heartbeat)
             await self.clockWake.wait(until: wakeAt)
         }
     }
 
-    private func perform(_ action: LivenessMachine.Action, because reason: String) {
+    /// - Parameter abandonsConnections: Whether what was sent before is of no use any more: where it got no answer nothing else
+    ///   will.
+    private func perform(
+        _ action: LivenessMachine.Action,
+        because reason: String,
+        abandonsConnections: Bool = false
+    ) {
         switch action {
         case .none: return
         case .fence:
             self.logger.error("this executor stops its work and joins again", metadata: ["reason": "\(reason)"])
             self.host.fence()
             self.host.metrics.fenced()
+            // Before it joins again: else the join would be given up, too.
+            if abandonsConnections { self.abandonConnections() }
             self.wake.wake()
         case .stop:
             self.logger.critical("a newer process runs in this executor's slot; this one stops for good")

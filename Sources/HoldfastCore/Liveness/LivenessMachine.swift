@@ -141,7 +141,9 @@ package struct LivenessMachine: Sendable {
     /// after the self-stop.
     package mutating func databaseClockWasSet(by jump: Duration, sentAt: Instant) {
         let distance = jump < .zero ? .zero - jump : jump
-        guard distance > min(self.heartbeat, (self.lease - self.selfStop) / 2), case .member(var membership) = self.state else { return }
+        guard distance > min(self.heartbeat, (self.lease - self.selfStop) / 2),
+            case .member(var membership) = self.state
+        else { return }
         membership.trustedSince = max(membership.trustedSince, sentAt)
         self.state = .member(membership)
     }

@@ -122,10 +122,11 @@ extension SimulatedDatabase {
         return true
     }
 
-    /// The lock waits for claims that are under way, so that what they claimed is given back, too.
+    /// The lock waits for claims that are under way, so that what they claimed is given back, too. The real one also waits for
+    /// the workflows, for a second.
     private mutating func beginLeave(_ life: Int, _ transaction: inout Transaction) -> Bool {
         guard self.lifeLocks[life].admits(.update) else { return false }
-        guard self.beginHandBack(&transaction, where: { $0.life == life }) else { return false }
+        self.beginHandBack(&transaction) { $0.life == life }
         self.lock(life, .update, for: &transaction)
         return true
     }
@@ -193,13 +194,14 @@ extension SimulatedDatabase {
         return true
     }
 
+    /// What somebody has locked is left to a later round, or to the peers of who leaves.
+    @discardableResult
     private mutating func beginHandBack(_ transaction: inout Transaction, where isTheirs: (Token) -> Bool) -> Bool {
-        let picked = self.works.indices.filter { work in
-            self.works[work].status == .pending && self.works[work].owner.map(isTheirs) == true
+        for work in self.works.indices where self.works[work].status == .pending && !self.workLocks[work] {
+            guard let owner = self.works[work].owner, isTheirs(owner) else { continue }
+            self.lockWork(work, for: &transaction)
+            transaction.picked.append(work)
         }
-        guard picked.allSatisfy({ !self.workLocks[$0] }) else { return false }
-        for work in picked { self.lockWork(work, for: &transaction) }
-        transaction.picked = picked
         return true
     }
 }

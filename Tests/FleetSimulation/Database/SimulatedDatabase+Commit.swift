@@ -43,7 +43,9 @@ extension SimulatedDatabase {
             return .declaredDead(transaction.picked)
         case .reclaim:
             for work in transaction.picked {
-                judge.reclaimed(work, from: self.works[work].owner, lives: self.lives)
+                let owner = self.works[work].owner
+                judge.reclaimed(work, from: owner, lives: self.lives)
+                if let owner, self.lives[owner.life].isNoDeath { self.undoAttempt(of: work, judge: &judge) }
                 self.works[work].status = .enqueued
                 self.works[work].owner = nil
             }
@@ -113,7 +115,7 @@ extension SimulatedDatabase {
             let isAlive = self.lives[other].sessionEpoch == self.epoch && !self.isSessionGone(other)
             let isOwn = self.lives[other].began == self.lives[life].began
             self.lives[other].state = .dead
-            self.lives[other].reason = isAlive && !isOwn ? .replaced : .superseded
+            self.lives[other].reason = isOwn ? .rejoined : isAlive ? .replaced : .superseded
         }
         if transaction.mayJoin {
             self.lives[life].state = .active
@@ -144,8 +146,13 @@ extension SimulatedDatabase {
             judge.handedBack(work, by: owner)
             self.works[work].status = .enqueued
             self.works[work].owner = nil
-            self.works[work].attempts = max(0, self.works[work].attempts - 1)
+            self.undoAttempt(of: work, judge: &judge)
         }
+    }
+
+    private mutating func undoAttempt(of work: Int, judge: inout Judge) {
+        self.works[work].attempts = max(0, self.works[work].attempts - 1)
+        judge.undidAttempt(of: work)
     }
 
     private mutating func checkpoint(

@@ -16,7 +16,7 @@ struct SimulatedDatabase: Sendable {
         enum Reason: String, Sendable {
             case leaseExpired = "lease_expired"
             case sessionLost = "session_lost"
-            case superseded, replaced, shutdown
+            case superseded, replaced, rejoined, shutdown
         }
 
         let incarnation: Incarnation
@@ -35,6 +35,8 @@ struct SimulatedDatabase: Sendable {
         /// By the simulation's clock, which no statement can read.
         var renewedAt = 0
 
+        /// Whether nobody died, so that what it ran was no attempt.
+        var isNoDeath: Bool { self.reason == .replaced || self.reason == .rejoined }
         var isOpen: Bool { self.state == .active || self.state == .draining }
         var hasEnded: Bool { self.state == .dead || self.state == .stopped }
     }

@@ -125,8 +125,12 @@ private struct Script {
                 stamp: isRepeated ? max(1, self.stamp - 1) : self.stamp
             )
             return "checkpoint of work \(work) by life \(token.life)"
-        case ..<89:
-            guard let token else { return "nothing" }
+        case ..<86:
+            // Mostly of work that is under way, or none would ever come to its end.
+            let work = self.pick(twins.model.works.indices.filter { twins.model.works[$0].owner != nil }) ?? work
+            guard let token = self.generator.chance(80) ? twins.model.works[work].owner ?? token : token else {
+                return "nothing"
+            }
             try await twins.finish(work, token)
             return "outcome of work \(work) by life \(token.life)"
         case ..<92:
