@@ -282,7 +282,7 @@ struct Twins {
         row.applicationVersion = "v1"
         row.recoveryAttempts = 1
         let stored = try self.system.readStarted(
-            try await self.database.pool.execute(self.system.startQuery([row])),
+            try await self.database.pool.execute(self.system.startQuery([row], patience: .seconds(1))),
             count: 1
         )
         #expect(stored.map { $0?.isOurs } == [isOurs])
@@ -308,7 +308,7 @@ struct Twins {
             startedAt: 0,
             completedAt: Int64(stamp)
         )
-        let query = self.system.checkpointQuery([row], applicationName: "test-app")
+        let query = self.system.checkpointQuery([row], applicationName: "test-app", patience: .seconds(1))
         let results = try self.system.readCheckpoints(try await self.database.pool.execute(query), of: [row])
         let expected: CheckpointResult =
             switch answer {
@@ -324,7 +324,7 @@ struct Twins {
             throw Disagreement("outcome")
         }
         let row = OutcomeRow(workflowID: self.id(work), token: token.text, status: .success, output: "1")
-        let query = self.system.outcomeQuery([row])
+        let query = self.system.outcomeQuery([row], patience: .seconds(1))
         let written = try self.system.readOutcomes(try await self.database.pool.execute(query), count: 1)
         #expect(written == [count == 1])
     }
@@ -332,7 +332,7 @@ struct Twins {
     mutating func handBack(_ work: Int, _ token: Token) async throws {
         _ = try self.ask(.handBack(work: work, token))
         let owner = Owner(workflowID: self.id(work), token: token.text)
-        _ = try await self.database.pool.execute(self.system.handBackQuery([owner]))
+        _ = try await self.database.pool.execute(self.system.handBackQuery([owner], patience: .seconds(1)))
     }
 
     /// All of them must be of one life.
@@ -340,7 +340,7 @@ struct Twins {
         guard let life = tokens.first?.life, case .count(let count) = try self.ask(.handBackClaims(tokens)) else {
             return
         }
-        let returned = try await self.system.handBackClaims(
+        let (_, returned) = try await self.system.handBackClaims(
             tokens.map(\.text),
             executorID: self.members[life].executorID
         )
