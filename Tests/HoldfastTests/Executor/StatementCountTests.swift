@@ -78,10 +78,12 @@ struct StatementCountTests {
                 try await Task.sleep(for: .seconds(2))
                 let began = ContinuousClock.now
                 try await counter.reset()
-                try await Task.sleep(for: .seconds(10))
-                let statements = try await counter.count()
+                // Long enough that what falls on the ends matters little; the pruning of every hour may fall in.
+                try await Task.sleep(for: .seconds(30))
+                let statements = try await counter.count(without: ["DELETE FROM %"])
                 let seconds = (ContinuousClock.now - began) / .seconds(1)
-                #expect(Double(statements) <= 3 * seconds)
+                // Each of the three loops may fall in once more than its share.
+                #expect(Double(statements) <= 3 * seconds + 3)
                 #expect(statements > 0, "the statements are not counted")
             }
         }
