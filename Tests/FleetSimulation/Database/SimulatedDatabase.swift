@@ -13,7 +13,7 @@ struct SimulatedDatabase: Sendable {
     /// A row of `holdfast.executors`.
     struct Life: Sendable {
         enum State: Sendable { case absent, active, draining, dead, stopped }
-        enum Reason: String, Sendable {
+        enum Reason: String, Sendable, CaseIterable {
             case leaseExpired = "lease_expired"
             case sessionLost = "session_lost"
             case superseded, replaced, rejoined, shutdown

@@ -11,21 +11,26 @@ import Testing
 /// What the simulation takes for the database is the database: the same statements get the same answers and leave the same rows.
 @Suite("The simulated database", .timeLimit(.minutes(5)))
 struct StatementConformanceTests {
-    @Test("does what the real one does", arguments: 0..<6 as Range<UInt64>)
-    func sameAnswers(seed: UInt64) async throws {
-        try await TestDatabase.with { database in
-            try await Twins.with(seed: seed, database) { twins in
-                var script = Script(seed: seed)
-                for number in 0..<250 {
-                    let statement = try await script.next(&twins)
-                    try await twins.compare(after: "statement \(number) of seed \(seed), \(statement)")
+    @Test("does what the real one does")
+    func sameAnswers() async throws {
+        var reasons: Set<SimulatedDatabase.Life.Reason> = []
+        var outcomes = 0
+        for seed in 0..<8 as Range<UInt64> {
+            try await TestDatabase.with { database in
+                try await Twins.with(seed: seed, database) { twins in
+                    var script = Script(seed: seed)
+                    for number in 0..<250 {
+                        let statement = try await script.next(&twins)
+                        try await twins.compare(after: "statement \(number) of seed \(seed), \(statement)")
+                    }
+                    reasons.formUnion(twins.model.lives.compactMap(\.reason))
+                    outcomes += twins.model.works.count { $0.status == .success }
                 }
-                // The scripts do reach what they are about.
-                #expect(twins.model.lives.contains { $0.reason == .leaseExpired })
-                #expect(twins.model.lives.contains { $0.reason == .superseded || $0.reason == .replaced })
-                #expect(twins.model.works.contains { $0.status == .success })
             }
         }
+        // The scripts do reach what they are about.
+        #expect(reasons == Set(SimulatedDatabase.Life.Reason.allCases))
+        #expect(outcomes > 8)
     }
 }
 
