@@ -39,9 +39,9 @@ struct MetricsTests {
             try await database.query(
                 """
                 INSERT INTO {s}.workflow_status (workflow_uuid, status, name, application_name, application_version,
-                                                 executor_id, owner_xid, queue_name, serialization)
+                                                 executor_id, owner_xid, queue_name, serialization, recovery_attempts)
                 VALUES ('\(id)-\(index)', 'PENDING', 'unknown', 'test-app', 'v1', '\(id)', lpad('\(id)', 16, '0') || '-t',
-                        'nowhere', 'portable_json')
+                        'nowhere', 'portable_json', \(deaths + 1))
                 """
             )
             try await database.query(
@@ -58,7 +58,10 @@ struct MetricsTests {
     func takeovers() async throws {
         let metrics = TestMetrics()
         try await TestDatabase.with { database in
-            try await Self.bury(database, "gone", state: "dead", strikes: [0, 0, 1, 2, 2, 2])
+            try await Self.bury(database, "gone", state: "dead", strikes: [0, 0, 1, 2])
+            // Of their own: none is given up beside another that has as many strikes.
+            try await Self.bury(database, "gone too", state: "dead", strikes: [2])
+            try await Self.bury(database, "gone as well", state: "dead", strikes: [2])
             try await Self.bury(database, "silent", state: "active", strikes: [0])
             try await withExecutor(
                 database,
