@@ -76,17 +76,18 @@ struct Judge: Sendable {
     mutating func handedBack(_ work: Int, by token: Token) {
         if self.accounts[work].owner != token { self.violate(.nonOwnerHandBack) }
         self.accounts[work].owner = nil
+        self.accounts[work].undone += 1
         self.tally.add(.handBacks)
     }
 
     mutating func reclaimed(_ work: Int, from owner: Token?, lives: [SimulatedDatabase.Life]) {
         if let owner = self.accounts[work].owner, !lives[owner.life].hasEnded { self.violate(.tookFromTheLiving) }
         if owner != self.accounts[work].owner { self.violate(.tookFromTheLiving) }
+        let reason = self.accounts[work].owner.flatMap { lives[$0.life].reason }
+        if reason == .replaced || reason == .rejoined || reason == .shutdown { self.accounts[work].undone += 1 }
         self.accounts[work].owner = nil
         self.tally.add(.takeovers)
     }
-
-    mutating func undidAttempt(of work: Int) { self.accounts[work].undone += 1 }
 
     mutating func disowned(_ work: Int) { self.accounts[work].owner = nil }
 

@@ -19,6 +19,14 @@ package enum Mutant: String, Sendable, CaseIterable {
     case unguardedHandBack = "unguarded-hand-back"
     /// An executor judges leases at once, however long the database was away.
     case noGrace = "no-grace"
+    /// An executor judges sessions at once, whatever became of its own.
+    case hastySessions = "hasty-sessions"
+    /// A slot belongs to whoever joins last.
+    case joinWithoutOrder = "join-without-order"
+    /// A hand-back counts as an attempt.
+    case countedHandBack = "counted-hand-back"
+    /// What is recorded is not read before the run.
+    case journalIgnored = "journal-ignored"
     /// A claim does not look whether its executor is a member.
     case claimOfTheDead = "claim-of-the-dead"
     /// A dead member is struck off the list although it still owns work.
@@ -36,6 +44,10 @@ package enum Mutant: String, Sendable, CaseIterable {
         case .unguardedReclaim: .tookFromTheLiving
         case .unguardedHandBack: .nonOwnerHandBack
         case .noGrace: .hastyDeath
+        case .hastySessions: .falseDeath
+        case .joinWithoutOrder: .wrongReplacement
+        case .countedHandBack: .wrongAttempts
+        case .journalIgnored: .ranRecordedStep
         case .claimOfTheDead: .claimedAfterTheEnd
         case .hastyMark: .struckOffTooEarly
         case .forgottenClaim, .forgottenOrphan: .unfinished

@@ -23,7 +23,7 @@ extension Simulation {
         case ..<67: if let victim = self.victim() { self.terminate(victim) }
         case ..<73: if let victim = self.victim() { self.usurp(victim) }
         case ..<83: self.stopServer(for: self.generator.pick(1...self.generator.pick(1...2) * self.settings.lease))
-        case ..<87: self.endAllSessions()
+        case ..<87: self.stopServer(for: self.generator.pick(1...2000), recovers: true)
         case ..<92: self.setClock()
         default:
             let work = self.generator.below(self.settings.workflows)
@@ -161,11 +161,6 @@ extension Simulation {
     }
 
     // MARK: The database
-
-    /// As after the crash of one backend: all sessions end, and the server's start time stays.
-    private mutating func endAllSessions() {
-        for session in self.database.sessions.indices { self.endSession(session) }
-    }
 
     /// Backwards or forwards, a little or a lot.
     ///

@@ -45,7 +45,7 @@ extension Simulation {
         if case .lockSession(_, let session) = self.requests[index].statement, !self.database.sessions[session].isOpen {
             return self.refuse(index)
         }
-        self.requests[index].epoch = self.database.epoch
+        self.requests[index].boot = self.database.boots
         self.begin(index)
     }
 
@@ -79,7 +79,7 @@ extension Simulation {
 
     mutating func commit(_ index: Int) {
         // A server that went down took it with it.
-        guard let transaction = self.requests[index].transaction, self.requests[index].epoch == self.database.epoch
+        guard let transaction = self.requests[index].transaction, self.requests[index].boot == self.database.boots
         else {
             return
         }
@@ -99,7 +99,7 @@ extension Simulation {
         // Whoever waits looks again.
         let waiting = self.blocked
         self.blocked = []
-        for request in waiting where self.requests[request].epoch == self.database.epoch { self.begin(request) }
+        for request in waiting where self.requests[request].boot == self.database.boots { self.begin(request) }
     }
 
     mutating func giveUpLock(_ index: Int) {
@@ -128,9 +128,12 @@ extension Simulation {
     }
 
     /// The server goes down and takes everything with it that is not committed.
-    mutating func stopServer(for duration: Int) {
+    ///
+    /// - Parameter recovers: Whether it only recovers from the crash of a backend: then its start time stays.
+    mutating func stopServer(for duration: Int, recovers: Bool = false) {
         self.database.isUp = false
-        self.database.epoch += 1
+        self.database.boots += 1
+        if !recovers { self.database.epoch += 1 }
         for index in self.requests.indices {
             guard let transaction = self.requests[index].transaction else { continue }
             self.database.release(transaction)
@@ -140,7 +143,7 @@ extension Simulation {
         for index in self.blocked { self.refuse(index) }
         self.blocked = []
         for session in self.database.sessions.indices { self.endSession(session) }
-        self.schedule(.serverUp, in: duration)
+        self.schedule(.serverUp(boot: self.database.boots), in: duration)
     }
 
     // MARK: At the client

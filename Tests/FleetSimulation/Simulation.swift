@@ -23,7 +23,7 @@ package struct Simulation {
             case timer(Timer)
             case sessionEnds(Int)
             case fault
-            case serverUp
+            case serverUp(boot: Int)
             case thaw(process: Int)
             case reconnect(process: Int)
             case launch(slot: Int)
@@ -76,8 +76,8 @@ package struct Simulation {
         let statement: Statement
         var transaction: SimulatedDatabase.Transaction?
         var answer: Answer?
-        /// The server that runs it.
-        var epoch = 0
+        /// The run of the server in which it arrived.
+        var boot = 0
         /// Whether its client was cut off in the middle, so that its transaction stays open.
         var hangs = false
     }
@@ -196,7 +196,7 @@ package struct Simulation {
         case .timer(let timer): if let process = event.process { self.fired(timer, process) }
         case .sessionEnds(let session): self.endSession(session)
         case .fault: self.strike()
-        case .serverUp: self.database.isUp = true
+        case .serverUp(let boot): if boot == self.database.boots { self.database.isUp = true }
         case .thaw(let process): self.thaw(process)
         case .reconnect(let process): self.reconnected(process)
         case .launch(let slot): self.launchUnlessTaken(slot)

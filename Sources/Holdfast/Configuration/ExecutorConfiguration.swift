@@ -40,8 +40,8 @@ extension HoldfastExecutor {
         public var selfStop: Duration = .seconds(7)
         /// After how long without a renewal peers take over. Default: 10 s.
         public var lease: Duration = .seconds(10)
-        /// After how many executors have died under a workflow without a new checkpoint it is given up; `nil`: never. From the
-        /// second death on it waits longer and longer before it runs again. Default: 5.
+        /// How many executors may die under a workflow without a new checkpoint: at the next death it is given up; `nil`: never.
+        /// From the second death on it waits longer and longer before it runs again. Default: 5.
         public var quarantineAfter: Int? = 5
         /// How long running steps may take to reach their checkpoint when the executor shuts down. Default: 30 s.
         public var shutdownGracePeriod: Duration = .seconds(30)

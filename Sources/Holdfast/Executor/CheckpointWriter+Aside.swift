@@ -57,9 +57,11 @@ extension CheckpointWriter {
             }
         }
         guard !allowed.isEmpty else { return [] }
-        if allowed.count == 1
-            || allowed.count <= Self.maximumCount && allowed.map(\.byteCount).reduce(0, +) <= Self.maximumBytes
-        {
+        let keys = allowed.compactMap(\.exclusionKey)
+        // Of one step at most one row in a statement: two executions of one workflow may wait here.
+        let isDistinct = Set(keys).count == keys.count
+        let bytes = allowed.map(\.byteCount).reduce(0, +)
+        if allowed.count == 1 || isDistinct && allowed.count <= Self.maximumCount && bytes <= Self.maximumBytes {
             do throws(PostgresError) {
                 let answers = try await self.send(allowed.map(\.request), patience: Self.shortPatience)
                 // A test's process may have died of it; then nobody hears of what was committed.

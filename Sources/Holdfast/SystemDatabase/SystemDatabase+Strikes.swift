@@ -15,11 +15,13 @@ import HoldfastCore
 ///
 /// Whether a workflow runs a step is not recorded. One whose last record is an unfinished sleep or an open child probably
 /// waits for that, but beside it may run a step that kills. So it has some strikes to spare, and no more. A death after it
-/// has long lived with its executor is a coincidence, and what happened before is forgotten.
+/// has long lived with its executor is a coincidence, and what happened before is forgotten. A culprit that takes so long to kill
+/// is never seen as one, and a neighbour in a long step has all the strikes.
 extension SystemDatabase {
-    /// Nobody has died, so that the run was no attempt either: the executor's process lives on, or lived when another took its
-    /// slot. Or nobody has judged: the workflow was given to another version.
-    static let reasonsWithoutDeath = "('replaced', 'rejoined', 'repinned')"
+    /// Nobody has died, so that the run was no attempt either: the executor's process lives on, lived when another took its
+    /// slot, or was told to stop and could not hand back what somebody had locked. Or nobody has judged: the workflow was given
+    /// to another version.
+    static let reasonsWithoutDeath = "('replaced', 'rejoined', 'shutdown', 'repinned')"
 
     /// How many strikes a workflow that seems to wait has to spare.
     static let strikesToSpare = 2

@@ -107,14 +107,15 @@ struct FleetDrainCommand: AsyncParsableCommand {
         _ client: HoldfastClient
     ) async throws -> (members: [FleetMember], busy: [FleetMember]) {
         let end = self.timeout.map { ContinuousClock.now.advanced(by: .seconds($0)) }
-        // By the lives that were asked: a process that begins in one of these slots is another one.
-        var lives: Set<String>?
+        // By the lives that were asked: a process that begins in one of these slots is another one. One that joins again takes
+        // the request along into its next life.
+        var lives: Set<String> = []
         while true {
             let fleet = try await client.fleet().filter { member in
-                lives?.contains(member.incarnation)
-                    ?? (member.isAlive && member.isDrainRequested && asked.contains(member.executorID))
+                lives.contains(member.incarnation)
+                    || (member.isAlive && member.isDrainRequested && asked.contains(member.executorID))
             }
-            if lives == nil { lives = Set(fleet.map(\.incarnation)) }
+            lives.formUnion(fleet.map(\.incarnation))
             let busy = fleet.filter { !$0.isIdle }
             if busy.isEmpty { return (fleet, []) }
             if let end, ContinuousClock.now >= end { return (fleet, busy) }

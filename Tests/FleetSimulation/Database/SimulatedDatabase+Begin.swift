@@ -22,6 +22,8 @@ extension SimulatedDatabase {
                 self.beginReclaim(dead, limit: limit, &transaction)
             case .markReclaimed(let lives):
                 self.beginMark(lives, &transaction)
+            case .markOwnerless:
+                self.beginMark(Array(self.lives.indices), &transaction)
             case .leave(let life):
                 self.beginLeave(life, &transaction)
             case .claim(let token, let limit):
@@ -51,9 +53,9 @@ extension SimulatedDatabase {
         transaction.lockedSlot = slot
         for other in others { self.lock(other, .update, for: &transaction) }
         let own = (self.lives[life].began, self.lives[life].number)
-        transaction.mayJoin = !self.lives.contains {
-            $0.slot == slot && $0.state != .absent && ($0.began, $0.number) > own
-        }
+        transaction.mayJoin =
+            self.mutant == .joinWithoutOrder
+            || !self.lives.contains { $0.slot == slot && $0.state != .absent && ($0.began, $0.number) > own }
         transaction.picked = transaction.mayJoin ? others : []
         return true
     }
@@ -197,8 +199,10 @@ extension SimulatedDatabase {
     /// What somebody has locked is left to a later round, or to the peers of who leaves.
     @discardableResult
     private mutating func beginHandBack(_ transaction: inout Transaction, where isTheirs: (Token) -> Bool) -> Bool {
-        for work in self.works.indices where self.works[work].status == .pending && !self.workLocks[work] {
+        for work in self.works.indices where self.works[work].status == .pending {
             guard let owner = self.works[work].owner, isTheirs(owner) else { continue }
+            transaction.found += 1
+            guard !self.workLocks[work] else { continue }
             self.lockWork(work, for: &transaction)
             transaction.picked.append(work)
         }

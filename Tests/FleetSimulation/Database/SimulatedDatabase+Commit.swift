@@ -45,7 +45,7 @@ extension SimulatedDatabase {
             for work in transaction.picked {
                 let owner = self.works[work].owner
                 judge.reclaimed(work, from: owner, lives: self.lives)
-                if let owner, self.lives[owner.life].isNoDeath { self.undoAttempt(of: work, judge: &judge) }
+                if let owner, self.lives[owner.life].isNoDeath { self.undoAttempt(of: work) }
                 self.works[work].status = .enqueued
                 self.works[work].owner = nil
             }
@@ -65,6 +65,12 @@ extension SimulatedDatabase {
             }
             judge.tally.add(.orphans, count)
             return .count(count)
+        case .markOwnerless:
+            for life in transaction.picked {
+                judge.struckOff(life)
+                self.lives[life].isReclaimed = true
+            }
+            return .done
         case .leave(let life):
             self.handBack(transaction.picked, by: nil, judge: &judge)
             judge.tally.add(.departures)
@@ -81,7 +87,7 @@ extension SimulatedDatabase {
             return .done
         case .handBackClaims:
             self.handBack(transaction.picked, by: nil, judge: &judge)
-            return .count(transaction.picked.count)
+            return .returned(found: transaction.found, count: transaction.picked.count)
         case .notOwned(let owners):
             return .lost(owners.filter { self.works[$0.work].owner != $0.token })
         case .journal(let work):
@@ -146,13 +152,12 @@ extension SimulatedDatabase {
             judge.handedBack(work, by: owner)
             self.works[work].status = .enqueued
             self.works[work].owner = nil
-            self.undoAttempt(of: work, judge: &judge)
+            if self.mutant != .countedHandBack { self.undoAttempt(of: work) }
         }
     }
 
-    private mutating func undoAttempt(of work: Int, judge: inout Judge) {
+    private mutating func undoAttempt(of work: Int) {
         self.works[work].attempts = max(0, self.works[work].attempts - 1)
-        judge.undidAttempt(of: work)
     }
 
     private mutating func checkpoint(

@@ -36,7 +36,7 @@ struct SimulatedDatabase: Sendable {
         var renewedAt = 0
 
         /// Whether nobody died, so that what it ran was no attempt.
-        var isNoDeath: Bool { self.reason == .replaced || self.reason == .rejoined }
+        var isNoDeath: Bool { [.replaced, .rejoined, .shutdown].contains(self.reason) }
         var isOpen: Bool { self.state == .active || self.state == .draining }
         var hasEnded: Bool { self.state == .dead || self.state == .stopped }
     }
@@ -78,6 +78,8 @@ struct SimulatedDatabase: Sendable {
         /// What it found when it began, for its answer.
         var renewal: Answer.Renewal?
         var mayJoin = false
+        /// How many claims it has found, locked ones included.
+        var found = 0
     }
 
     /// FOR KEY SHARE conflicts with FOR UPDATE only, FOR NO KEY UPDATE with itself and with FOR UPDATE.
@@ -105,8 +107,10 @@ struct SimulatedDatabase: Sendable {
     var lifeLocks: [RowLock] = []
     var workLocks: [Bool] = []
     var slotLocks: [Bool]
-    /// Names the running server; changes with every restart.
+    /// Names the running server; changes with every restart, but not when it recovers from the crash of one backend.
     var epoch = 1
+    /// Counts both.
+    var boots = 1
     var isUp = true
     /// The database's clock less the simulation's.
     var offset: Int

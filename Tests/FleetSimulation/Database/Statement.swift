@@ -31,6 +31,7 @@ enum Statement: Sendable {
     case reclaim([Int], limit: Int)
     case markReclaimed([Int])
     case reopenReclaimed
+    case markOwnerless
     case leave(life: Int)
     case claim(Token, limit: Int)
     case handBack(work: Int, Token)
@@ -55,6 +56,7 @@ enum Answer: Sendable {
     case done
     case declaredDead([Int])
     case count(Int)
+    case returned(found: Int, count: Int)
     case claimed([Claimed])
     case lost([(work: Int, token: Token)])
     case steps([Int])

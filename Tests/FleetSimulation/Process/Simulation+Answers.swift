@@ -26,7 +26,8 @@ extension Simulation {
         case (.mark, _): self.marked(process)
         case (.leaving, _): self.exit(process)
         case (.claim(let token), .claimed(let claimed)): self.claimed(claimed, token, process)
-        case (.lostClaims, _): self.lostClaimsReturned(process)
+        case (.lostClaims, .returned(let found, let count)):
+            self.lostClaimsReturned(process, isAll: found == count)
         case (.ownership, .lost(let owners)): self.lost(owners, process)
         case (.journal(let execution), .steps(let values)): self.journalRead(values, execution, process)
         case (.checkpoint(let execution), .checkpoint(let answer)): self.recorded(answer, execution, process)
@@ -82,6 +83,7 @@ extension Simulation {
             self.timer(.orphans, of: process, in: self.settings.lease)
             guard self.mutant != .forgottenOrphan else { return }
             self.send(.reopenReclaimed, from: process, for: .orphans)
+            self.send(.markOwnerless, from: process, for: .orphans)
         case .confirm: self.confirm(process)
         case .joinAgain: self.join(process)
         case .joinLimit(let life):

@@ -164,8 +164,11 @@ extension Simulation {
 
     func judgement(_ process: Int) -> ReclaimMachine.Judgement? {
         let judgement = self.processes[process].liveness.judgement(now: self.instant(self.now))
-        if self.mutant == .noGrace, judgement != nil { return ReclaimMachine.Judgement(leases: true, sessions: true) }
-        return judgement
+        switch self.mutant {
+        case .noGrace: return judgement.map { _ in ReclaimMachine.Judgement(leases: true, sessions: true) }
+        case .hastySessions: return judgement.map { ReclaimMachine.Judgement(leases: $0.leases, sessions: true) }
+        default: return judgement
+        }
     }
 
     // MARK: The clock

@@ -22,15 +22,14 @@ extension Simulation {
 
     mutating func claim(_ process: Int) {
         let free = self.settings.capacity - self.processes[process].executions.count
-        guard !self.processes[process].isClaiming, !self.processes[process].isDraining, free > 0 else { return }
-        // For so long the statement of a claim whose answer was lost may still be on its way.
-        let now = self.now
-        self.processes[process].lostClaims.removeAll { now - $0.at > 60_000 }
+        guard !self.processes[process].isClaiming else { return }
+        // Whether or not there is room for more, and also when it claims nothing more.
         let lost = self.processes[process].lostClaims.map(\.token)
         if !lost.isEmpty, self.processes[process].tenure.isOpen {
             self.processes[process].isClaiming = true
             return self.send(.handBackClaims(lost), from: process, for: .lostClaims(lost.count))
         }
+        guard !self.processes[process].isDraining, free > 0 else { return }
         self.claimNow(process, free)
     }
 
@@ -62,10 +61,16 @@ extension Simulation {
         self.claimSoon(process, in: self.generator.pick(50...500))
     }
 
-    mutating func lostClaimsReturned(_ process: Int) {
+    /// - Parameter isAll: Whether none of what was found was locked by somebody.
+    mutating func lostClaimsReturned(_ process: Int, isAll: Bool) {
         self.processes[process].isClaiming = false
+        // For so long the statement of a claim whose answer was lost may still be on its way.
+        let now = self.now
+        if isAll { self.processes[process].lostClaims.removeAll { now - $0.at > 60_000 } }
         let free = self.settings.capacity - self.processes[process].executions.count
-        guard free > 0, !self.processes[process].isDraining else { return }
+        guard free > 0, !self.processes[process].isDraining else {
+            return self.claimSoon(process, in: self.settings.heartbeat)
+        }
         self.claimNow(process, free)
     }
 
@@ -100,7 +105,7 @@ extension Simulation {
 
     mutating func journalRead(_ values: [Int], _ execution: Int, _ process: Int) {
         guard let index = self.processes[process].index(of: execution) else { return }
-        self.processes[process].executions[index].values = values
+        if self.mutant != .journalIgnored { self.processes[process].executions[index].values = values }
         self.goOn(execution, process)
     }
 

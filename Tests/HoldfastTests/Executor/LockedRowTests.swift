@@ -86,6 +86,13 @@ struct LockedRowTests {
                     "SELECT count(*) FROM {h}.executors WHERE state = 'stopped' AND reclaimed_at IS NULL"
                 )
                 #expect(open == 1)
+                // Nobody died: no strike and no attempt.
+                try await withExecutor(database, id: "two", register: { _ in }) { _ in
+                    try await database.until("SELECT count(*) FROM {h}.takeovers WHERE reason = 'shutdown'", is: 1)
+                    #expect(try await database.count("SELECT strikes FROM {h}.takeovers") == 0)
+                    let attempts = "SELECT max(recovery_attempts)::int4 FROM {s}.workflow_status"
+                    #expect(try await database.count(attempts) == 0)
+                }
             }
         }
     }

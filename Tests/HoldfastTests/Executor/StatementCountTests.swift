@@ -95,7 +95,7 @@ struct StatementCountTests {
         // What the executor sends on its own account, and a pooler when it lends a session to another client.
         let background = [
             "%pg_try_advisory_xact_lock%", "%IS DISTINCT FROM f.token%", "%.queues%", "%sha256%",
-            "%reclaimed_at = NULL%", "%named AS (%", "DELETE FROM %", "SET application_name%",
+            "%SET reclaimed_at = %", "%named AS (%", "DELETE FROM %", "SET application_name%",
         ]
         try await Self.withCounter { database, counter in
             try await withExecutor(

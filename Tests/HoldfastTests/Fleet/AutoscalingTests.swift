@@ -219,7 +219,7 @@ struct AutoscalingTests {
                 try await database.until("SELECT waiting FROM {h}.autoscaling", is: 3)
                 #expect(try await Self.desired(database) == ["v1": 1])
                 try await database.until("SELECT demand FROM {h}.autoscaling", is: 0)
-                #expect(try await executor.client.fleet().map(\.running) == [0])
+                try await until("nothing runs") { try await executor.client.fleet().map(\.running) == [0] }
             }
         }
     }

@@ -237,6 +237,11 @@ struct Twins {
         #expect(try await self.system.reopenReclaimed(applicationName: "test-app") == count)
     }
 
+    mutating func markOwnerless() async throws {
+        _ = try self.ask(.markOwnerless)
+        try await self.system.markOwnerless(applicationName: "test-app")
+    }
+
     // MARK: Work
 
     mutating func token(of life: Int) -> Token {
@@ -337,14 +342,15 @@ struct Twins {
 
     /// All of them must be of one life.
     mutating func handBackClaims(_ tokens: [Token]) async throws {
-        guard let life = tokens.first?.life, case .count(let count) = try self.ask(.handBackClaims(tokens)) else {
-            return
+        guard let life = tokens.first?.life else { return }
+        guard case .returned(let found, let count) = try self.ask(.handBackClaims(tokens)) else {
+            throw Disagreement("lost claims")
         }
         let returned = try await self.system.handBackClaims(
             tokens.map(\.text),
             executorID: self.members[life].executorID
         )
-        #expect(returned.returned == count)
+        #expect(returned == (found, count))
     }
 
     mutating func cancel(_ work: Int) async throws {
