@@ -75,10 +75,9 @@ final class Housekeeper: Sendable {
 
     /// The next renewal of any peer sees those that own work again and has them reclaimed. The others are off the list for good.
     private func reviewEnded() async throws(PostgresError) {
-        let count = try await self.host.database.reopenReclaimed(
+        let count = try await self.host.database.reviewEnded(
             applicationName: self.host.identity.applicationName
         )
-        try await self.host.database.markOwnerless(applicationName: self.host.identity.applicationName)
         guard count > 0 else { return }
         self.logger.notice("ended executors own work again; it is taken over", metadata: ["executors": "\(count)"])
     }

@@ -134,28 +134,15 @@ extension SystemDatabase {
         )
     }
 
-    /// Marks all of an application's ended members that own nothing any more, whatever their version: one without executors has
-    /// nobody of its own who would, and its work may be finished, cancelled or re-pinned by then.
-    func markOwnerless(applicationName: String) async throws(PostgresError) {
-        _ = try await self.pool.execute(
-            PostgresQuery(
-                """
-                UPDATE \(self.names.holdfast).executors e SET reclaimed_at = clock_timestamp()
-                 WHERE application_name = $1 AND state IN ('dead', 'stopped') AND reclaimed_at IS NULL
-                   AND NOT \(self.ownsWork("e"))
-                """,
-                [.text(applicationName)]
-            )
-        )
-    }
-
-    /// Lists members as unreclaimed again that ended, were found to own nothing, and own work now.
+    /// Looks through an application's ended members, whatever their version.
     ///
-    /// A claim by a member that has ended is refused, but a direct start is not: it may have waited for the database from
-    /// before the end until after the reclaim.
+    /// - Those that own nothing are marked as reclaimed: a version without executors has nobody of its own who would, and its
+    ///   work may be finished, cancelled or re-pinned by then.
+    /// - Those that were marked and own work are listed as unreclaimed again. A claim by a member that has ended is refused, but
+    ///   a direct start is not: it may have waited for the database from before the end until after the reclaim.
     ///
-    /// - Returns: How many.
-    func reopenReclaimed(applicationName: String) async throws(PostgresError) -> Int {
+    /// - Returns: How many were listed again.
+    func reviewEnded(applicationName: String) async throws(PostgresError) -> Int {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
@@ -168,6 +155,10 @@ extension SystemDatabase {
                         WHERE s.status = 'PENDING' AND s.owner_xid IS NOT NULL
                           AND (s.application_name = $1 OR s.application_name IS NULL)))
                   RETURNING 1
+                ), marked AS (
+                  UPDATE \(self.names.holdfast).executors e SET reclaimed_at = clock_timestamp()
+                   WHERE e.application_name = $1 AND e.state IN ('dead', 'stopped') AND e.reclaimed_at IS NULL
+                     AND NOT \(self.ownsWork("e"))
                 )
                 SELECT count(*) FROM reopened
                 """,

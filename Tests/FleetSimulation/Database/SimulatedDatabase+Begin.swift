@@ -14,7 +14,7 @@ extension SimulatedDatabase {
                 self.beginJoin(life, &transaction)
             case .renew(let life, _, _):
                 self.beginRenewal(life, now: now, &transaction)
-            case .begin, .lockSession, .reopenReclaimed, .notOwned, .journal, .startDirectly:
+            case .begin, .lockSession, .notOwned, .journal, .startDirectly:
                 true
             case .declareDead(let suspects):
                 self.beginDeclaration(suspects, now: now, &transaction)
@@ -22,7 +22,7 @@ extension SimulatedDatabase {
                 self.beginReclaim(dead, limit: limit, &transaction)
             case .markReclaimed(let lives):
                 self.beginMark(lives, &transaction)
-            case .markOwnerless:
+            case .reviewEnded:
                 self.beginMark(Array(self.lives.indices), &transaction)
             case .leave(let life):
                 self.beginLeave(life, &transaction)

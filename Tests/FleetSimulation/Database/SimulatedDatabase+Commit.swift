@@ -56,21 +56,19 @@ extension SimulatedDatabase {
                 self.lives[life].isReclaimed = true
             }
             return .done
-        case .reopenReclaimed:
+        case .reviewEnded:
             var count = 0
             for life in self.lives.indices where self.lives[life].hasEnded && self.lives[life].isReclaimed {
-                guard self.ownsWork(life) else { continue }
+                guard self.mutant != .forgottenOrphan, self.ownsWork(life) else { continue }
                 self.lives[life].isReclaimed = false
                 count += 1
             }
             judge.tally.add(.orphans, count)
-            return .count(count)
-        case .markOwnerless:
             for life in transaction.picked {
                 judge.struckOff(life)
                 self.lives[life].isReclaimed = true
             }
-            return .done
+            return .count(count)
         case .leave(let life):
             self.handBack(transaction.picked, by: nil, judge: &judge)
             judge.tally.add(.departures)

@@ -30,8 +30,7 @@ enum Statement: Sendable {
     case declareDead([Suspicion])
     case reclaim([Int], limit: Int)
     case markReclaimed([Int])
-    case reopenReclaimed
-    case markOwnerless
+    case reviewEnded
     case leave(life: Int)
     case claim(Token, limit: Int)
     case handBack(work: Int, Token)

@@ -81,9 +81,7 @@ extension Simulation {
         case .watch: self.watch(process)
         case .orphans:
             self.timer(.orphans, of: process, in: self.settings.lease)
-            guard self.mutant != .forgottenOrphan else { return }
-            self.send(.reopenReclaimed, from: process, for: .orphans)
-            self.send(.markOwnerless, from: process, for: .orphans)
+            self.send(.reviewEnded, from: process, for: .orphans)
         case .confirm: self.confirm(process)
         case .joinAgain: self.join(process)
         case .joinLimit(let life):

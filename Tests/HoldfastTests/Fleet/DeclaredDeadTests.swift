@@ -83,10 +83,10 @@ struct DeclaredDeadTests {
                         """
                     )
                     let systemDatabase = executor.host.database
-                    #expect(try await systemDatabase.reopenReclaimed(applicationName: "test-app") == 1)
+                    #expect(try await systemDatabase.reviewEnded(applicationName: "test-app") == 1)
                     _ = try await handle.result()
                     #expect(try await client.takeovers(of: "w").map(\.from) == ["gone"])
-                    #expect(try await systemDatabase.reopenReclaimed(applicationName: "test-app") == 0)
+                    #expect(try await systemDatabase.reviewEnded(applicationName: "test-app") == 0)
                 }
             }
         }
@@ -112,7 +112,7 @@ struct DeclaredDeadTests {
                            owner_xid = repeat('1', 16) || '-1-x'
                     """
                 )
-                try await executor.host.database.markOwnerless(applicationName: "test-app")
+                _ = try await executor.host.database.reviewEnded(applicationName: "test-app")
                 let listed = try await database.query(
                     "SELECT incarnation FROM {h}.executors WHERE executor_id = 'gone' AND reclaimed_at IS NULL"
                 ).map { try $0.string(0) }

@@ -108,12 +108,8 @@ private struct Script {
             try await twins.markReclaimed(marked)
             return "striking off \(marked)"
         case ..<56:
-            if self.generator.chance(30) {
-                try await twins.markOwnerless()
-                return "striking off who owns nothing"
-            }
-            try await twins.reopenReclaimed()
-            return "search for orphans"
+            try await twins.reviewEnded()
+            return "review of the ended"
         case ..<59:
             try await twins.leave(life)
             return "departure of life \(life)"

@@ -232,14 +232,9 @@ struct Twins {
         try await self.system.markReclaimed(lives.map { self.members[$0].incarnation.text })
     }
 
-    mutating func reopenReclaimed() async throws {
-        guard case .count(let count) = try self.ask(.reopenReclaimed) else { throw Disagreement("orphans") }
-        #expect(try await self.system.reopenReclaimed(applicationName: "test-app") == count)
-    }
-
-    mutating func markOwnerless() async throws {
-        _ = try self.ask(.markOwnerless)
-        try await self.system.markOwnerless(applicationName: "test-app")
+    mutating func reviewEnded() async throws {
+        guard case .count(let count) = try self.ask(.reviewEnded) else { throw Disagreement("review") }
+        #expect(try await self.system.reviewEnded(applicationName: "test-app") == count)
     }
 
     // MARK: Work
