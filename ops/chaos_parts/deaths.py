@@ -10,10 +10,12 @@ HEARTBEAT, SELF_STOP, LEASE = 1.0, 7.0, 10.0
 
 # A fleet that is well has found a dead member so long after a kill, or after the last renewal of one that is silent.
 KILL_LIMIT = 5.0
-SILENCE_LIMIT = LEASE + 2 * HEARTBEAT
+# A watcher that looks more than a quarter of a lease late, as on a machine that is busy, looks again after one and a half
+# heartbeats before it is sure.
+SILENCE_LIMIT = LEASE * 5 / 4 + 2.5 * HEARTBEAT
 
 # So much longer than the lease somebody must have been silent to be missed if nobody found him.
-MISSED_AFTER = LEASE + 3 * HEARTBEAT
+MISSED_AFTER = SILENCE_LIMIT + HEARTBEAT
 
 # Two faults with less than this between them leave an executor no time to renew its lease.
 BREATH = 3.0

@@ -26,11 +26,14 @@ class Faults:
             self.signal(fault)
 
     def signal(self, fault):
-        is_pending = fault.detail == "pending"
-        life = self.crew.pick(
-            fault.slot, fault.pick, (lambda each: each.is_frozen and not each.is_usurped and each.is_alive)
-            if is_pending else (lambda each: each.is_at_work),
-        )
+        if fault.detail == "pending":
+            condition = lambda each: each.is_frozen and not each.is_usurped and each.is_alive
+        elif fault.kind == "usurp":
+            # Who has not joined when it is frozen begins after its successor, and has the slot.
+            condition = lambda each: each.is_at_work and self.crew.is_ready(each)
+        else:
+            condition = lambda each: each.is_at_work
+        life = self.crew.pick(fault.slot, fault.pick, condition)
         if life is None:
             # It has just ended, or has not come back yet.
             self.skipped[fault.name] += 1

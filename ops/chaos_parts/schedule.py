@@ -14,7 +14,7 @@ SELF_STOP, LEASE = 7.0, 10.0
 REBUILDING = 14.0
 
 # How long everything is left alone before and after a death that has to be found in time, whoever looks.
-CALM, FOUND_BY = 4.0, LEASE + 2.5
+CALM, FOUND_BY = 4.0, LEASE + 5.5
 
 # Before the first fault, and between the last one and the end.
 WARM_UP, COOL_DOWN = 4.0, 4.0
@@ -249,7 +249,7 @@ class Dealer:
         first, second = self.chance.sample(range(1, self.executors + 1), 2)
         self.add(began, "kill", first, pause)
         began += CALM + 2
-        self.add(began, "freeze", second, LEASE + self.chance.uniform(3.2, 4.5))
+        self.add(began, "freeze", second, LEASE + self.chance.uniform(6.2, 7.5))
         self.busy_until = [max(each, began + FOUND_BY) for each in self.busy_until]
         self.database_busy_until = max(self.database_busy_until, began + FOUND_BY)
         return began + FOUND_BY
