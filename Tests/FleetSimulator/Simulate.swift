@@ -97,7 +97,13 @@ struct Simulate: AsyncParsableCommand {
         let violations = tally.violations
             .sorted { $0.key.rawValue < $1.key.rawValue }
             .map { "\"\($0.key.rawValue)\": \($0.value)" }
-        return "{\((counts + ["\"violations\": {\(violations.joined(separator: ", "))}"]).joined(separator: ", "))}"
+        let seeds = tally.firstSeeds
+            .sorted { $0.key.rawValue < $1.key.rawValue }
+            .map { "\"\($0.key.rawValue)\": \($0.value)" }
+        let found = [("violations", violations), ("first_seeds", seeds)].map { name, values in
+            "\"\(name)\": {\(values.joined(separator: ", "))}"
+        }
+        return "{\((counts + found).joined(separator: ", "))}"
     }
 
     private static func padded(_ text: String) -> String {

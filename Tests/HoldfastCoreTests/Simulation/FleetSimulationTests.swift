@@ -6,8 +6,20 @@ import Foundation
 import Testing
 
 /// Zero writes by a non-owner, whatever is done to the fleet: see `docs/simulation.md`.
-@Suite("A fleet, whatever happens", .timeLimit(.minutes(60)))
+///
+/// It computes for long, on threads of its own: those of Swift's pool are few, and other tests wait for them.
+@Suite(
+    "A fleet, whatever happens",
+    .timeLimit(.minutes(60)),
+    .disabled(if: isPooled, "a pooler changes nothing about it")
+)
 struct FleetSimulationTests {
+    private static func apart<R: Sendable>(_ work: @escaping @Sendable () -> R) async -> R {
+        await withCheckedContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(returning: work()) }
+        }
+    }
+
     /// `HOLDFAST_SIMULATION_SCHEDULES` asks for more of them; `ops/simulate` runs them much faster.
     private static let schedules: UInt64 = {
         let text = ProcessInfo.processInfo.environment["HOLDFAST_SIMULATION_SCHEDULES"]
@@ -15,9 +27,9 @@ struct FleetSimulationTests {
     }()
 
     @Test("No schedule breaks a promise", arguments: 0..<4 as Range<UInt64>)
-    func promises(part: UInt64) {
+    func promises(part: UInt64) async {
         let count = Self.schedules / 4
-        let tally = Simulation.run(seeds: part * count..<(part + 1) * count)
+        let tally = await Self.apart { Simulation.run(seeds: part * count..<(part + 1) * count) }
         for (violation, seed) in tally.firstSeeds {
             Issue.record("\(violation); look at it with: ops/simulate --trace --seed \(seed)")
         }
@@ -29,8 +41,9 @@ struct FleetSimulationTests {
     }
 
     @Test("A guard that is taken out is missed within ten thousand schedules", arguments: Mutant.allCases)
-    func mutants(mutant: Mutant) {
-        #expect(Simulation.firstCatch(of: mutant, in: 0..<10_000) != nil)
+    func mutants(mutant: Mutant) async {
+        let caught = await Self.apart { Simulation.firstCatch(of: mutant, in: 0..<10_000) }
+        #expect(caught != nil)
     }
 
     @Test("A seed makes the same schedule every time")
@@ -47,3 +60,5 @@ struct FleetSimulationTests {
         }
     }
 }
+
+private let isPooled = ProcessInfo.processInfo.environment["HOLDFAST_TEST_DIRECT_URL"] != nil

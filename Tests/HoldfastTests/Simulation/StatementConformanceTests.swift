@@ -9,7 +9,7 @@ import Testing
 @testable import Holdfast
 
 /// What the simulation takes for the database is the database: the same statements get the same answers and leave the same rows.
-@Suite("The simulated database", .timeLimit(.minutes(15)), .direct(because: "sessions hold locks"))
+@Suite("The simulated database", .timeLimit(.minutes(15)), .enabled(if: !TestServer.isPooled, "sessions hold locks"))
 struct StatementConformanceTests {
     @Test("does what the real one does")
     func sameAnswers() async throws {

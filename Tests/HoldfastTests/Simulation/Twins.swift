@@ -160,11 +160,24 @@ struct Twins {
     }
 
     mutating func openSession(_ life: Int) async throws -> Int {
-        let session = try await PostgresConnection.connect(TestDatabase.connection(), logger: TestDatabase.logger)
+        let session = try await self.connect()
         _ = try await session.execute(self.system.leaseLockQuery(self.members[life].incarnation))
         self.sessions.append(session)
         self.model.sessions.append(SimulatedDatabase.Session(process: 0, epoch: self.model.epoch, lockedLife: life))
         return self.sessions.count - 1
+    }
+
+    /// On a busy machine a connection may take longer than it has.
+    private func connect() async throws -> PostgresConnection {
+        var attempts = 0
+        while true {
+            do {
+                return try await PostgresConnection.connect(TestDatabase.connection(), logger: TestDatabase.logger)
+            } catch {
+                attempts += 1
+                if attempts == 10 || !error.isTransient { throw error }
+            }
+        }
     }
 
     mutating func closeSession(_ session: Int) async throws {
