@@ -24,6 +24,9 @@ final class DatabaseClock: WorkflowClock {
         self.estimate.withLock { $0.answered(.seconds(time), sentAt: sentAt, receivedAt: receivedAt) }
     }
 
+    /// By how much it may be set without being noticed.
+    var uncertainty: Duration { self.estimate.withLock { $0.uncertainty } }
+
     var now: Int64 {
         self.estimate.withLock { $0.time(at: .now) }?.inMilliseconds ?? epochMillisecondsNow()
     }

@@ -267,7 +267,11 @@ final class Membership: Sendable {
             let action = state.machine.answered(report.answer, sentAt: sentAt, now: now)
             self.host.renewed(selfStopAt: state.machine.selfStopAt)
             if case .renewed = report.answer { state.renewedAt = sentAt }
-            state.machine.databaseClockWasSet(by: jump, sentAt: sentAt)
+            state.machine.databaseClockWasSet(
+                by: jump,
+                uncertainty: self.host.databaseClock.uncertainty,
+                sentAt: sentAt
+            )
             return (action, state.machine.judgement(now: now))
         }
         self.perform(action, because: "the database says that this incarnation is over")

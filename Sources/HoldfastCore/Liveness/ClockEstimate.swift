@@ -34,6 +34,10 @@ package struct ClockEstimate: Sendable {
         return .zero
     }
 
+    /// By how much the other clock may be set without an answer that contradicts: the bounds are that far apart. After slow
+    /// answers that is much, and less with every quick one.
+    package var uncertainty: Duration { self.bounds.map { $0.upperBound - $0.lowerBound } ?? .zero }
+
     /// The other clock's time since 1970; `nil` before the first answer.
     package func time(at now: Instant) -> Duration? {
         self.bounds.map { $0.lowerBound + (now - self.origin) }

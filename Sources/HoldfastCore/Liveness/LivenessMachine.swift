@@ -139,8 +139,12 @@ package struct LivenessMachine: Sendable {
     ///
     /// Less than half of the time between self-stop and lease does no harm: leases that end so much too early still end
     /// after the self-stop.
-    package mutating func databaseClockWasSet(by jump: Duration, sentAt: Instant) {
-        let distance = jump < .zero ? .zero - jump : jump
+    ///
+    /// - Parameters:
+    ///   - jump: By how much, at least.
+    ///   - uncertainty: By how much it may have been set unnoticed.
+    package mutating func databaseClockWasSet(by jump: Duration, uncertainty: Duration = .zero, sentAt: Instant) {
+        let distance = max(jump < .zero ? .zero - jump : jump, uncertainty)
         guard distance > min(self.heartbeat, (self.lease - self.selfStop) / 2),
             case .member(var membership) = self.state
         else { return }

@@ -136,7 +136,11 @@ extension Simulation {
             now: self.instant(self.now)
         )
         self.processes[process].tenure.renewed(selfStopAt: self.processes[process].liveness.selfStopAt)
-        self.processes[process].liveness.databaseClockWasSet(by: jump, sentAt: self.instant(sentAt))
+        self.processes[process].liveness.databaseClockWasSet(
+            by: jump,
+            uncertainty: self.processes[process].databaseClock.uncertainty,
+            sentAt: self.instant(sentAt)
+        )
         self.perform(action, process, abandons: false)
         guard action == .none, let judgement = self.judgement(process) else { return }
         let suspects = judgement.fair(
