@@ -51,10 +51,7 @@ extension SimulatedDatabase {
             }
             return .count(transaction.picked.count)
         case .markReclaimed:
-            for life in transaction.picked {
-                judge.struckOff(life)
-                self.lives[life].isReclaimed = true
-            }
+            self.strikeOff(transaction.picked, judge: &judge)
             return .done
         case .reviewEnded:
             var count = 0
@@ -64,10 +61,7 @@ extension SimulatedDatabase {
                 count += 1
             }
             judge.tally.add(.orphans, count)
-            for life in transaction.picked {
-                judge.struckOff(life)
-                self.lives[life].isReclaimed = true
-            }
+            self.strikeOff(transaction.picked, judge: &judge)
             return .count(count)
         case .leave(let life):
             self.handBack(transaction.picked, by: nil, judge: &judge)
@@ -151,6 +145,13 @@ extension SimulatedDatabase {
             self.works[work].status = .enqueued
             self.works[work].owner = nil
             if self.mutant != .countedHandBack { self.undoAttempt(of: work) }
+        }
+    }
+
+    private mutating func strikeOff(_ picked: [Int], judge: inout Judge) {
+        for life in picked {
+            judge.struckOff(life)
+            self.lives[life].isReclaimed = true
         }
     }
 

@@ -47,6 +47,21 @@ struct ClockEstimateTests {
         #expect(Self.answer(&estimate, 2000, 12_000 + jump, 2010) == .zero)
     }
 
+    @Test("knows how far it may be wrong: as far as its best answers were slow")
+    func uncertainty() {
+        var estimate = ClockEstimate(origin: Self.start)
+        #expect(estimate.uncertainty == .zero, "nothing is estimated yet")
+        _ = Self.answer(&estimate, 0, 10_300, 400)
+        #expect(estimate.uncertainty == .milliseconds(400))
+        _ = Self.answer(&estimate, 1000, 11_400, 1900)
+        #expect(estimate.uncertainty == .milliseconds(400), "a slower answer takes nothing back")
+        // It was 9.9 s to 10.3 s ahead, and so a clock set back by less than 400 ms contradicts no answer.
+        #expect(Self.answer(&estimate, 2000, 11_950, 2040) == .zero)
+        #expect(estimate.uncertainty == .milliseconds(40))
+        #expect(Self.answer(&estimate, 3000, 12_850, 3040) == .milliseconds(-60))
+        #expect(estimate.uncertainty == .milliseconds(40), "the bounds begin anew")
+    }
+
     @Test("follows a clock that runs faster or slower", arguments: [1.001, 0.999])
     func drift(rate: Double) {
         var estimate = ClockEstimate(origin: Self.start)

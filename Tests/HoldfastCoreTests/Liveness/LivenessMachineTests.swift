@@ -173,6 +173,24 @@ struct LivenessMachineTests {
         }
     }
 
+    @Test(
+        "A clock that may have been set by as much, unnoticed, counts as set",
+        arguments: [(0, 1000, true), (0, 1001, false), (500, 1001, false), (-1001, 0, false)]
+    )
+    func uncertainDatabaseClock(jump: Int, uncertainty: Int, isTrusted: Bool) {
+        var machine = Self.steadyMachine(until: 20_000)
+        machine.databaseClockWasSet(
+            by: .milliseconds(jump),
+            uncertainty: .milliseconds(uncertainty),
+            sentAt: Self.at(20_000)
+        )
+        #expect(machine.mayJudgeLeases(now: Self.at(20_900)) == isTrusted)
+        for moment in stride(from: 21_000, through: 30_000, by: 1000) {
+            _ = machine.answered(.renewed(serverEpoch: "one"), sentAt: Self.at(moment), now: Self.at(moment))
+        }
+        #expect(machine.mayJudgeLeases(now: Self.at(30_000)))
+    }
+
     @Test("Three heartbeats between renewals are no gap, more is", arguments: [(3000, true), (3001, false)])
     func gap(length: Int, isTrusted: Bool) {
         var machine = Self.steadyMachine(until: 20_000)
