@@ -82,7 +82,8 @@ extension HoldfastClient {
     /// Nothing is executed: each replay ends where the record ends. Code between the steps does run. Workflows in another
     /// format than portable JSON are listed as not compared.
     ///
-    /// - Throws: ``HoldfastError/Code/notRunning`` when no executor of the other version is alive or none answers in time.
+    /// - Throws: ``HoldfastError/Code/notRunning`` when no executor of the other version is alive and claims work, or
+    ///   when not all records are compared in time.
     public func checkRepin(
         from version: String,
         to target: String,

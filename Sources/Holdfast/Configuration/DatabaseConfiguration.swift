@@ -7,7 +7,8 @@ package import HoldfastPostgres
 public struct DatabaseConfiguration: Sendable {
     /// A Postgres URL or keyword/value string, as libpq takes it; several hosts are allowed.
     public var url: String
-    /// A way past a connection pooler, for the lease session and notifications. Default: `url`, unless it is `pooled`.
+    /// A way past a connection pooler, for the lease session and notifications. Default: `url`, unless
+    /// ``isPooled`` is set.
     public var directURL: String?
     /// Whether `url` leads to a pooler in transaction mode, such as PgBouncer: then no statement is prepared, and without a
     /// `directURL` there is neither a lease session nor a notification. Default: false.

@@ -52,7 +52,9 @@ extension ExecutionHost {
             if interruption == .shutdown { await self.handBack(execution) }
             return
         }
-        await self.write(result, of: execution)
+        if let refusal = await self.write(result, of: execution) {
+            return self.metrics.interrupted(execution.name, refusal)
+        }
         self.metrics.finished(execution.name, failed: result.isFailure, took: .now - started)
     }
 
@@ -88,7 +90,8 @@ extension ExecutionHost {
         }
     }
 
-    private func write(_ result: Result<String, any Error>, of execution: Execution) async {
+    /// - Returns: Why the outcome does not count; `nil`: it is written.
+    private func write(_ result: Result<String, any Error>, of execution: Execution) async -> InterruptionReason? {
         var outcome = OutcomeRow(
             workflowID: execution.workflowID.rawValue,
             token: execution.token,
@@ -107,14 +110,14 @@ extension ExecutionHost {
         do {
             guard try await self.writer.finish(outcome) else {
                 execution.logger.info("another executor owns the workflow now; its outcome counts")
-                return
+                return .lostOwnership
             }
         } catch let interruption as ExecutionMachine.Interruption {
             execution.logger.info("the outcome is not written", metadata: ["reason": "\(interruption.reason.sentence)"])
-            return
+            return interruption.reason
         } catch {
             await self.writeFallback(error, of: execution)
-            return
+            return nil
         }
         self.outcomes.settled(
             SettledWorkflow(
@@ -125,6 +128,7 @@ extension ExecutionHost {
                 serialization: "portable_json"
             )
         )
+        return nil
     }
 
     /// The database refuses the outcome itself: the workflow must not stay `PENDING` with an executor that lives.

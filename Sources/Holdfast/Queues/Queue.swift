@@ -7,8 +7,8 @@ public struct Queue: Sendable, Hashable {
     public var name: QueueName
     /// How many of its workflows one executor runs at once; `nil` leaves it to the executor's own limit.
     public var workerConcurrency: Int?
-    /// How long new work waits at most when no notification arrives, for instance from a program in another language.
-    /// Default: 1 s.
+    /// How often programs in other languages that serve this queue look at it: it is stored with the queue. Holdfast's own
+    /// executors look at all queues every ``HoldfastExecutor/Configuration/pollInterval``. Default: 1 s.
     public var pollingInterval: Duration
 
     /// Makes a queue.

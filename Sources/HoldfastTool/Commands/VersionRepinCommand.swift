@@ -14,7 +14,7 @@ struct VersionRepinCommand: AsyncParsableCommand {
 
             With --dry-run nothing is changed: a live executor of the new version replays the record of every open workflow \
             against its code, up to the end of the record. The exit code is 6 if any of them diverges or cannot be compared, \
-            and 1 if no such executor is alive or none answers in time.
+            and 1 if no such executor is alive and claims work, or if not all records are compared in time.
 
             \(ExitStatus.help)
             """

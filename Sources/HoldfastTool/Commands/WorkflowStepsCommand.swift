@@ -15,7 +15,7 @@ struct WorkflowStepsCommand: AsyncParsableCommand {
         commandName: "steps",
         abstract: "Lists the recorded steps of a workflow.",
         discussion: """
-            Times are by the executor's clock. A sleep is recorded with the moment at which it ends. Results are cut to fit \
+            Times are by the database's clock. A sleep is recorded with the moment at which it ends. Results are cut to fit \
             the table; --json gives them whole.
 
             \(ExitStatus.help)

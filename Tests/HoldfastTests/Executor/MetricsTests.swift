@@ -119,6 +119,51 @@ struct MetricsTests {
         }
     }
 
+    @Test("count an outcome that is refused as an interruption, and do not time it")
+    func refusedOutcomes() async throws {
+        let metrics = TestMetrics()
+        let reference = WorkflowReference<Bool, Nothing>("robbed")
+        try await TestDatabase.with { database in
+            try await withExecutor(
+                database,
+                configure: { $0.metrics = metrics },
+                register: { registry in
+                    try registry.register(reference) { isRobbed, context in
+                        if isRobbed {
+                            try await database.query(
+                                """
+                                UPDATE {s}.workflow_status SET owner_xid = 'somebody', executor_id = 'else'
+                                 WHERE workflow_uuid = '\(context.id)'
+                                """
+                            )
+                        }
+                        return Nothing()
+                    }
+                }
+            ) { executor in
+                _ = try await executor.client.start(reference, true)
+                try await until("the interruption") {
+                    Self.total(
+                        metrics,
+                        "workflows_interrupted",
+                        ("workflow", "robbed"),
+                        ("reason", "lostOwnership")
+                    ) == 1
+                }
+                try await executor.client.start(reference, false).result()
+                try await until("the other one") {
+                    Self.total(metrics, "workflows_finished", ("workflow", "robbed"), ("outcome", "success")) == 1
+                }
+                let timer = try metrics.expectTimer(
+                    "holdfast_workflow_duration",
+                    [("application", "test-app"), ("workflow", "robbed")]
+                )
+                try await until("its time") { timer.values.count == 1 }
+                #expect(metrics.counterTotal(label: "holdfast_workflows_finished") == 1)
+            }
+        }
+    }
+
     @Test("show stranded work by version, the most important ones, until there is none")
     func stranded() async throws {
         let metrics = TestMetrics()
