@@ -42,6 +42,12 @@ class Kills:
         self.attempts_raised = 0
         self.writes_by_sleepers = 0
 
+    def are_trusting(self):
+        return self.fleet.database.value(
+            f"""SELECT to_jsonb(min(renewed_at - started_at) > interval '{4 * HEARTBEAT} s')
+                  FROM holdfast.executors WHERE state = 'active'"""
+        )
+
     # MARK: Rounds
 
     def pick(self):
@@ -334,6 +340,9 @@ class Kills:
     def run(self):
         self.fleet.set_up()
         self.fleet.start_members(self.options.executors)
+        if self.mode == "KILL":
+            # Who has just begun judges no sessions for three heartbeats, and a fleet that has just begun is not what is measured.
+            self.load.until(self.are_trusting, "the fleet to have run for four heartbeats")
         perform = {
             "KILL": self.kill_round, "STOP": self.stop_round, "TERM": self.term_round, "RESTART": self.restart_round,
             "CRASH": self.restart_round,

@@ -8,7 +8,7 @@ import Synchronization
 
 extension CheckpointWriter {
     /// How long what is set aside waits for a lock: its next try comes soon.
-    private static let shortPatience: Duration = .milliseconds(20)
+    static let shortPatience: Duration = .milliseconds(20)
 
     /// Tries the entries apart from all others until each has its answer.
     func setAside(_ entries: [Entry]) {

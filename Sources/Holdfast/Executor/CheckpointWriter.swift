@@ -18,7 +18,8 @@ final class CheckpointWriter: Sendable {
     /// The largest batch: beyond a few hundred rows a batch's share of the commit is nothing, but its latency is not.
     static let maximumCount = 500
     static let maximumBytes = 8 << 20
-    /// How long a batch waits for a lock: everybody waits with it.
+    /// How long a batch waits for a lock, while nothing is set aside: everybody waits with it. Afterwards it waits as shortly as
+    /// what is set aside: who holds many rows would be waited for at each of them.
     private static let patience: Duration = .seconds(1)
     /// How often a batch is sent again that the server refuses for a reason that may pass.
     private static let repeats = 3
@@ -140,7 +141,8 @@ final class CheckpointWriter: Sendable {
             // Who was fenced is told so there, and the others go on.
             if batch.contains(where: { $0.isFenced(by: fence) }) { return nil }
             do throws(PostgresError) {
-                let answers = try await self.send(batch.map(\.request), patience: Self.patience)
+                let patience = self.aside.withLock { $0.isTended } ? Self.shortPatience : Self.patience
+                let answers = try await self.send(batch.map(\.request), patience: patience)
                 if self.faults?.dies(at: writes, .after) == true { return self.buried(batch) }
                 return answers
             } catch {

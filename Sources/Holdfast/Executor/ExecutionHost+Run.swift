@@ -19,7 +19,11 @@ extension ExecutionHost {
             host: self
         )
         let isAdmitted = self.isCurrent(token) && self.running.run(execution) { await self.perform(execution, work) }
-        if !isAdmitted { self.running.runUncounted { await self.handBack(execution) } }
+        guard isAdmitted else { return self.running.runUncounted { await self.handBack(execution) } }
+        // A fence in between has closed what it knew of.
+        guard !self.isCurrent(token) else { return }
+        execution.close(.selfFenced)
+        self.running.release(execution)
     }
 
     /// From the claim to the outcome:

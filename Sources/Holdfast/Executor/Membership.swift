@@ -23,7 +23,7 @@ final class Membership: Sendable {
         var onReplaced: @Sendable () -> Void
     }
 
-    private struct State {
+    struct State {
         var machine: LivenessMachine
         var member: Member?
         /// The place of this process in the order in which all began; drawn before it joins first.
@@ -35,19 +35,30 @@ final class Membership: Sendable {
         /// It is about to end its membership itself: it renews its lease until then, and joins no more.
         var isLeaving = false
         var renewedAt: ContinuousClock.Instant?
+        /// When the renewal was sent that the lease session has not answered yet.
+        var askedSessionAt: ContinuousClock.Instant?
+        /// How many renewals are under way beside the regular one.
+        var hedges = 0
+        /// Fences that are decided and not carried out. Who joined meanwhile would be shut together with its former life.
+        var pendingFences = 0
+
+        mutating func decided(_ action: LivenessMachine.Action) -> LivenessMachine.Action {
+            if action == .fence { self.pendingFences += 1 }
+            return action
+        }
     }
 
-    private let configuration: HoldfastExecutor.Configuration
-    private let database: SystemDatabase
-    private let host: ExecutionHost
-    private let session: PostgresListener?
-    private let findings: AsyncStream<ReclaimMachine.Finding>.Continuation
-    private let events: Events
-    private let logger: Logger
-    private let state: Mutex<State>
-    private let wake = WakeSignal()
+    let configuration: HoldfastExecutor.Configuration
+    let database: SystemDatabase
+    let host: ExecutionHost
+    let session: PostgresListener?
+    let findings: AsyncStream<ReclaimMachine.Finding>.Continuation
+    let events: Events
+    let logger: Logger
+    let state: Mutex<State>
+    let wake = WakeSignal()
     /// Woken by a join, which sets a new moment of self-stop.
-    private let clockWake = WakeSignal()
+    let clockWake = WakeSignal()
 
     init(
         configuration: HoldfastExecutor.Configuration,
@@ -109,6 +120,7 @@ final class Membership: Sendable {
     func run() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.renew() }
+            group.addTask { await self.hedge() }
             group.addTask { await self.watchClock() }
             if let session = self.session {
                 group.addTask { await session.run() }
@@ -117,170 +129,7 @@ final class Membership: Sendable {
         }
     }
 
-    // MARK: Joining
-
-    /// Joins as a new incarnation; the first attempt that fails for good throws. Once a member, a process whose slot was given
-    /// to another meanwhile does not join any more: it stops for good.
-    func join() async throws(PostgresError) {
-        // A server that has fallen silent would be waited for without end. Cancelled when the answer is there.
-        let limit = Task {
-            try await Task.sleep(for: self.configuration.selfStop)
-            self.abandonConnections()
-        }
-        defer { limit.cancel() }
-        let incarnation = Incarnation()
-        let identity = self.host.identity
-        let (began, life) = try await self.nextLife()
-        let member = Member(
-            incarnation: incarnation,
-            began: began,
-            life: life,
-            executorID: identity.executorID.rawValue,
-            applicationName: identity.applicationName,
-            applicationVersion: identity.applicationVersion,
-            host: HostName.current,
-            pid: HostName.processID,
-            capacity: self.configuration.maxConcurrentWorkflows,
-            workflows: self.host.registry.names,
-            queues: self.configuration.queueSelection.listed,
-            leaseMilliseconds: self.configuration.lease.inMilliseconds
-        )
-        let sentAt = ContinuousClock.now
-        let report = try await self.database.join(member)
-        self.host.databaseClock.answered(report.serverTime, sentAt: sentAt, receivedAt: .now)
-        guard report.hasJoined else {
-            let action = self.state.withLock { $0.machine.refused() }
-            return self.perform(action, because: "its slot belongs to a process that began later")
-        }
-        let isInTime = self.state.withLock { state in
-            state.machine.joined(sentAt: sentAt, serverEpoch: report.serverEpoch)
-            state.member = member
-            state.renewedAt = sentAt
-            state.holdsSession = false
-            state.machine.sessionClosed()
-            // An answer that took longer than the self-stop opens nothing; the loop joins once more.
-            guard state.machine.tick(now: .now) == .none else { return false }
-            self.host.renewed(selfStopAt: state.machine.selfStopAt)
-            return true
-        }
-        guard isInTime else { return }
-        if self.state.withLock({ $0.isLeaving }) {
-            // The shutdown found no member that could leave.
-            return self.host.returned(try await self.database.leave(member))
-        }
-        self.host.open(incarnation)
-        self.clockWake.wake()
-        self.logger.info(
-            "joined the fleet",
-            metadata: ["incarnation": "\(incarnation)", "superseded": "\(report.others.count)"]
-        )
-        for other in report.others where other.isAlive {
-            self.logger.warning(
-                "another live process ran in this slot and stops now; give each executor an executorID of its own",
-                metadata: ["host": "\(other.host)", "pid": "\(other.pid)"]
-            )
-        }
-        self.events.onJoined()
-    }
-
-    /// Each attempt is a life of its own: its answer may be lost, and it may arrive after the next one.
-    private func nextLife() async throws(PostgresError) -> (began: Int64, life: Int32) {
-        var began = self.state.withLock { $0.began }
-        if began == nil { began = try await self.database.nextBeginning() }
-        return self.state.withLock { state in
-            let place = state.began ?? began ?? 0
-            state.began = place
-            state.lives += 1
-            return (place, state.lives)
-        }
-    }
-
-    private func joinAgain() async {
-        var attempt = 0
-        while !Task.isCancelled, !self.state.withLock({ $0.isLeaving }) {
-            do throws(PostgresError) {
-                try await self.join()
-                await self.takeSessionLock()
-                return
-            } catch {
-                self.logger.warning("cannot join the fleet; trying again", metadata: ["error": "\(error)"])
-            }
-            try? await Task.sleep(for: Backoff.database.delay(attempt: attempt))
-            attempt += 1
-        }
-    }
-
-    // MARK: Renewing
-
-    private func renew() async {
-        while !Task.isCancelled {
-            if self.state.withLock({ $0.machine.isReplaced }) { return }
-            guard let member = self.member else {
-                if self.state.withLock({ $0.isLeaving }) { return }
-                await self.joinAgain()
-                continue
-            }
-            let sentAt = ContinuousClock.now
-            do throws(PostgresError) {
-                let report = try await self.renewOnce(member)
-                self.host.metrics.renewed(took: .now - sentAt)
-                self.handle(report, sentAt: sentAt)
-            } catch {
-                self.host.metrics.renewalFailed()
-                self.logger.warning("the lease could not be renewed", metadata: ["error": "\(error)"])
-            }
-            let pause = self.configuration.heartbeat * Double.random(in: 0.9...1.0)
-            await self.wake.wait(until: sentAt.advanced(by: pause))
-        }
-    }
-
-    private func renewOnce(_ member: Member) async throws(PostgresError) -> RenewalReport {
-        let (isDraining, holdsSession) = self.state.withLock { ($0.isDraining, $0.holdsSession) }
-        // What holds a slot: a workflow that sleeps or awaits a child must not make the executor look full.
-        let running = self.host.running.counts().active
-        if holdsSession, let session = self.session {
-            do throws(PostgresError) {
-                let query = self.database.renewQuery(
-                    member,
-                    running: running,
-                    isDraining: isDraining,
-                    hasSession: true
-                )
-                return try self.database.readRenewal(try await session.execute(query))
-            } catch  where error.isTransient {
-                // The session is gone; the pool can still renew, and says that there is no session to watch.
-                self.logger.debug("renewing without the lease session", metadata: ["error": "\(error)"])
-            }
-        }
-        let query = self.database.renewQuery(member, running: running, isDraining: isDraining, hasSession: false)
-        return try self.database.readRenewal(try await self.database.pool.execute(query))
-    }
-
-    private func handle(_ report: RenewalReport, sentAt: ContinuousClock.Instant) {
-        guard !self.state.withLock({ $0.isLeaving }) else { return }
-        let now = ContinuousClock.now
-        let jump = self.host.databaseClock.answered(report.serverTime, sentAt: sentAt, receivedAt: now)
-        if abs(jump.inSeconds) > self.configuration.heartbeat.inSeconds {
-            self.logger.warning("the database's clock was set", metadata: ["by": "\(jump)"])
-        }
-        let (action, judgement) = self.state.withLock { state in
-            let action = state.machine.answered(report.answer, sentAt: sentAt, now: now)
-            self.host.renewed(selfStopAt: state.machine.selfStopAt)
-            if case .renewed = report.answer { state.renewedAt = sentAt }
-            state.machine.databaseClockWasSet(
-                by: jump,
-                uncertainty: self.host.databaseClock.uncertainty,
-                sentAt: sentAt
-            )
-            return (action, state.machine.judgement(now: now))
-        }
-        self.perform(action, because: "the database says that this incarnation is over")
-        guard action == .none, let judgement else { return }
-        let suspects = judgement.fair(report.suspects)
-        if !suspects.isEmpty { self.findings.yield(.suspects(suspects)) }
-        if report.isDrainRequested { self.events.onDrainRequested() }
-        if !report.unreclaimed.isEmpty { self.findings.yield(.unreclaimed(report.unreclaimed)) }
-    }
+    // MARK: The moment of self-stop
 
     /// Ticks the machine at the moment of self-stop, however long a renewal hangs.
     private func watchClock() async {
@@ -289,7 +138,7 @@ final class Membership: Sendable {
             await self.host.faults?.untilThawed()
             let now = ContinuousClock.now
             let (action, next) = self.state.withLock { state in
-                let action = state.machine.tick(now: now)
+                let action = state.decided(state.machine.tick(now: now))
                 return (action, state.machine.selfStopAt)
             }
             self.perform(
@@ -304,7 +153,7 @@ final class Membership: Sendable {
 
     /// - Parameter abandonsConnections: Whether what was sent before is of no use any more: where it got no answer nothing else
     ///   will.
-    private func perform(
+    func perform(
         _ action: LivenessMachine.Action,
         because reason: String,
         abandonsConnections: Bool = false
@@ -317,6 +166,7 @@ final class Membership: Sendable {
             self.host.metrics.fenced()
             // Before it joins again: else the join would be given up, too.
             if abandonsConnections { self.abandonConnections() }
+            self.state.withLock { $0.pendingFences -= 1 }
             self.wake.wake()
         case .stop:
             self.logger.critical("a newer process runs in this executor's slot; this one stops for good")
@@ -347,7 +197,7 @@ final class Membership: Sendable {
     }
 
     /// Peers see this lock vanish the moment the process dies, because the kernel closes its sockets.
-    private func takeSessionLock() async {
+    func takeSessionLock() async {
         guard let session = self.session, let member = self.member else { return }
         do throws(PostgresError) {
             _ = try await session.execute(self.database.leaseLockQuery(member.incarnation))

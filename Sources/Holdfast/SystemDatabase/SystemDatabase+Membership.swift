@@ -46,7 +46,8 @@ extension SystemDatabase {
               UPDATE \(names.holdfast).executors
                  SET renewed_at = clock_timestamp(), running = $4, state = $5,
                      lease_expires_at = clock_timestamp() + lease_ms * interval '1 millisecond',
-                     session_server_epoch = CASE WHEN $6 THEN pg_postmaster_start_time() END
+                     session_server_epoch = CASE $6 WHEN 'held' THEN pg_postmaster_start_time()
+                                                    WHEN 'unchanged' THEN session_server_epoch END
                WHERE incarnation = $1 AND state IN ('active', 'draining')
               RETURNING drain_requested
             ), ahead AS MATERIALIZED (
@@ -78,12 +79,14 @@ extension SystemDatabase {
             """
     }
 
-    func renewQuery(_ member: Member, running: Int, isDraining: Bool, hasSession: Bool) -> PostgresQuery {
-        PostgresQuery(
+    /// - Parameter hasSession: Whether the member holds its lease session on the server that runs; `nil`: as it said last.
+    func renewQuery(_ member: Member, running: Int, isDraining: Bool, hasSession: Bool?) -> PostgresQuery {
+        let session = hasSession.map { $0 ? "held" : "none" } ?? "unchanged"
+        return PostgresQuery(
             self.statements.renew,
             [
                 .text(member.incarnation.text), .text(member.applicationName), .text(member.applicationVersion),
-                .int4(Int32(clamping: running)), .text(isDraining ? "draining" : "active"), .bool(hasSession),
+                .int4(Int32(clamping: running)), .text(isDraining ? "draining" : "active"), .text(session),
             ]
         )
     }

@@ -25,7 +25,8 @@ package struct AsideMachine<Request: Divertible>: Sendable {
 
     private var waiting: [Request] = []
     private var subjects: Set<String> = []
-    private var isTended = false
+    /// Whether anything is set aside.
+    package private(set) var isTended = false
 
     package init() {}
 

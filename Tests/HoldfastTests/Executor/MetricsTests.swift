@@ -150,7 +150,7 @@ struct MetricsTests {
                         ("reason", "lostOwnership")
                     ) == 1
                 }
-                try await executor.client.start(reference, false).result()
+                _ = try await executor.client.start(reference, false).result()
                 try await until("the other one") {
                     Self.total(metrics, "workflows_finished", ("workflow", "robbed"), ("outcome", "success")) == 1
                 }

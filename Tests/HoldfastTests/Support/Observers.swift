@@ -72,7 +72,7 @@ final class Gauge: Sendable {
     }
 }
 
-/// Keeps what is logged.
+/// Keeps what is logged, and tells it to whoever wants to take his time over it.
 final class LogBook: Sendable {
     struct Line: Sendable {
         var level: Logger.Level
@@ -81,6 +81,9 @@ final class LogBook: Sendable {
     }
 
     private let state = Mutex<[Line]>([])
+    private let onMessage: @Sendable (String) -> Void
+
+    init(onMessage: @escaping @Sendable (String) -> Void = { _ in }) { self.onMessage = onMessage }
 
     var lines: [Line] { self.state.withLock { $0 } }
 
@@ -101,6 +104,7 @@ final class LogBook: Sendable {
             self.book.state.withLock {
                 $0.append(Line(level: event.level, message: "\(event.message)", metadata: "\(metadata)"))
             }
+            self.book.onMessage("\(event.message)")
         }
     }
 }
