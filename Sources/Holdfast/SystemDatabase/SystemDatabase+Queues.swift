@@ -103,8 +103,8 @@ extension SystemDatabase {
                 """
                 SELECT queue_name, count(*) FILTER (WHERE status = 'ENQUEUED'), count(*) FILTER (WHERE status = 'PENDING'),
                        count(*) FILTER (WHERE status = 'DELAYED'), min(created_at) FILTER (WHERE status = 'ENQUEUED')
-                  FROM \(self.names.dbos).workflow_status
-                 WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED') AND queue_name IS NOT NULL
+                  FROM \(self.openWork("queue_name, status, created_at")) w
+                 WHERE queue_name IS NOT NULL
                  GROUP BY queue_name
                 """
             )

@@ -37,10 +37,9 @@ extension SystemDatabase {
                 SELECT $1, s.workflow_uuid, $4, $3, CASE WHEN NOT p.is_portable THEN 'failed' END,
                        CASE WHEN NOT p.is_portable THEN 'it is written as ' || coalesce(s.serialization, 'an unknown format')
                          || ', which only programs of the language that wrote it can read' END
-                  FROM \(self.names.dbos).workflow_status s
+                  FROM \(self.openWork("workflow_uuid, application_name, application_version, serialization")) s
                  CROSS JOIN LATERAL (SELECT coalesce(s.serialization = 'portable_json', FALSE) AS is_portable) p
                  WHERE s.application_version = $2 AND (s.application_name = $4 OR s.application_name IS NULL)
-                   AND s.status IN ('ENQUEUED', 'PENDING', 'DELAYED')
                 """,
                 [.text(requestID), .text(version), .text(target), .text(applicationName)]
             )

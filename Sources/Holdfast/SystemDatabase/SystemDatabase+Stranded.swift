@@ -23,11 +23,10 @@ extension SystemDatabase {
                      ORDER BY version_timestamp DESC LIMIT 1) v
                 ), open AS (
                   SELECT application_name AS name, application_version AS version, count(*) AS workflows
-                    FROM \(self.names.dbos).workflow_status
-                   WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED')
-                     AND CASE WHEN application_name IS NULL
-                         THEN application_version IS NULL AND serialization = 'portable_json'
-                         ELSE application_name = $1 OR ($1 IS NULL AND application_name IN (SELECT name FROM members)) END
+                    FROM \(self.openWork("application_name, application_version, serialization")) w
+                   WHERE CASE WHEN application_name IS NULL
+                              THEN application_version IS NULL AND serialization = 'portable_json'
+                              ELSE application_name = $1 OR ($1 IS NULL AND application_name IN (SELECT name FROM members)) END
                    GROUP BY 1, 2
                 ), named AS (
                   SELECT o.name, coalesce(o.version, l.version) AS version, o.workflows

@@ -101,9 +101,8 @@ extension SystemDatabase {
                          count(*) FILTER (WHERE status = 'DELAYED') AS delayed,
                          count(*) FILTER (WHERE application_version IS NULL) AS unversioned,
                          min(created_at) AS oldest
-                    FROM \(self.names.dbos).workflow_status
-                   WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED')
-                     AND (application_name = $1 OR application_name IS NULL)
+                    FROM \(self.openWork("application_name, application_version, status, created_at")) w
+                   WHERE application_name = $1 OR application_name IS NULL
                    GROUP BY 1
                 ), live AS (
                   SELECT application_version AS version, count(*) AS executors,
@@ -167,9 +166,8 @@ extension SystemDatabase {
                 WITH retired AS (
                   DELETE FROM \(self.names.dbos).application_versions v
                    WHERE v.version_name = $1 AND (v.application_name = $2 OR v.application_name IS NULL)
-                     AND NOT EXISTS (SELECT 1 FROM \(self.names.dbos).workflow_status
-                           WHERE application_version = $1 AND status IN ('ENQUEUED', 'PENDING', 'DELAYED')
-                             AND (application_name = $2 OR application_name IS NULL))
+                     AND NOT EXISTS (SELECT 1 FROM \(self.openWork("application_name, application_version")) w
+                           WHERE application_version = $1 AND (application_name = $2 OR application_name IS NULL))
                      AND NOT EXISTS (SELECT 1 FROM \(self.names.holdfast).executors e
                            WHERE application_name = $2 AND application_version = $1 AND \(Self.isAlive("e")))
                   RETURNING v.version_timestamp
