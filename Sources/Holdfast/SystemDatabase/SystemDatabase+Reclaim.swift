@@ -120,14 +120,18 @@ extension SystemDatabase {
         return report
     }
 
-    /// Marks ended members that own nothing any more, so that nobody looks for their work again.
+    /// Marks ended members that own nothing any more, so that nobody looks for their work again. Whose row somebody has locked is
+    /// left for the next look: nobody waits here, so no two executors can wait for each other.
     func markReclaimed(_ incarnations: [String]) async throws(PostgresError) {
         _ = try await self.pool.execute(
             PostgresQuery(
                 """
-                UPDATE \(self.names.holdfast).executors e SET reclaimed_at = clock_timestamp()
-                 WHERE incarnation = ANY($1::text[]) AND state IN ('dead', 'stopped') AND reclaimed_at IS NULL
-                   AND NOT \(self.ownsWork("e"))
+                UPDATE \(self.names.holdfast).executors SET reclaimed_at = clock_timestamp()
+                 WHERE incarnation = ANY(ARRAY(
+                   SELECT e.incarnation FROM \(self.names.holdfast).executors e
+                    WHERE e.incarnation = ANY($1::text[]) AND e.state IN ('dead', 'stopped') AND e.reclaimed_at IS NULL
+                      AND NOT \(self.ownsWork("e"))
+                    ORDER BY e.incarnation FOR NO KEY UPDATE OF e SKIP LOCKED))
                 """,
                 [.textArray(incarnations)]
             )
@@ -141,33 +145,46 @@ extension SystemDatabase {
     /// - Those that were marked and own work are listed as unreclaimed again. A claim by a member that has ended is refused, but
     ///   a direct start is not: it may have waited for the database from before the end until after the reclaim.
     ///
+    /// One executor at a time does it, and whose row somebody has locked is left for the next round.
+    ///
     /// - Returns: How many were listed again.
     func reviewEnded(applicationName: String) async throws(PostgresError) -> Int {
         let result = try await self.pool.execute(
             PostgresQuery(
                 """
-                WITH reopened AS (
-                  UPDATE \(self.names.holdfast).executors e SET reclaimed_at = NULL
-                   WHERE e.application_name = $1 AND e.state IN ('dead', 'stopped') AND e.reclaimed_at IS NOT NULL
-                     AND e.incarnation = ANY(ARRAY(
-                       SELECT DISTINCT left(s.owner_xid, \(Incarnation.length))
-                         FROM \(self.names.dbos).workflow_status s
-                        WHERE s.status = 'PENDING' AND s.owner_xid IS NOT NULL
-                          AND (s.application_name = $1 OR s.application_name IS NULL)))
+                WITH gate AS MATERIALIZED (
+                  SELECT pg_try_advisory_xact_lock(hashtextextended($2, 0)) AS is_open
+                ), reopened AS (
+                  UPDATE \(self.names.holdfast).executors SET reclaimed_at = NULL
+                   WHERE (SELECT is_open FROM gate) AND incarnation = ANY(ARRAY(
+                     SELECT e.incarnation FROM \(self.names.holdfast).executors e
+                      WHERE e.application_name = $1 AND e.state IN ('dead', 'stopped') AND e.reclaimed_at IS NOT NULL
+                        AND e.incarnation = ANY(ARRAY(
+                          SELECT DISTINCT left(s.owner_xid, \(Incarnation.length))
+                            FROM \(self.names.dbos).workflow_status s
+                           WHERE s.status = 'PENDING' AND s.owner_xid IS NOT NULL
+                             AND (s.application_name = $1 OR s.application_name IS NULL)))
+                      ORDER BY e.incarnation FOR NO KEY UPDATE SKIP LOCKED))
                   RETURNING 1
                 ), marked AS (
-                  UPDATE \(self.names.holdfast).executors e SET reclaimed_at = clock_timestamp()
-                   WHERE e.application_name = $1 AND e.state IN ('dead', 'stopped') AND e.reclaimed_at IS NULL
-                     AND NOT \(self.ownsWork("e"))
+                  UPDATE \(self.names.holdfast).executors SET reclaimed_at = clock_timestamp()
+                   WHERE (SELECT is_open FROM gate) AND incarnation = ANY(ARRAY(
+                     SELECT e.incarnation FROM \(self.names.holdfast).executors e
+                      WHERE e.application_name = $1 AND e.state IN ('dead', 'stopped') AND e.reclaimed_at IS NULL
+                        AND NOT \(self.ownsWork("e"))
+                      ORDER BY e.incarnation FOR NO KEY UPDATE OF e SKIP LOCKED))
                 )
                 SELECT count(*) FROM reopened
                 """,
-                [.text(applicationName)]
+                [.text(applicationName), .text(self.reviewLock(applicationName: applicationName))]
             )
         )
         guard let row = result.first else { return 0 }
         return try row.int(0)
     }
+
+    /// What the advisory lock of a review is named after; no slot's lock is named like that.
+    func reviewLock(applicationName: String) -> String { "\(self.names.holdfast.text) review of \(applicationName)" }
 
     /// Gives interrupted work back. An interrupted run is neither a failure nor an attempt, so the claim's count is undone.
     ///

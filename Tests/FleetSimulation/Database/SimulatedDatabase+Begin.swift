@@ -134,10 +134,11 @@ extension SimulatedDatabase {
     }
 
     private mutating func beginMark(_ lives: [Int], _ transaction: inout Transaction) -> Bool {
+        // Whose row somebody has locked is left alone.
         let marked = lives.filter {
             self.lives[$0].hasEnded && !self.lives[$0].isReclaimed && (self.mutant == .hastyMark || !self.ownsWork($0))
+                && self.lifeLocks[$0].admits(.noKeyUpdate)
         }
-        guard marked.allSatisfy({ self.lifeLocks[$0].admits(.noKeyUpdate) }) else { return false }
         for life in marked { self.lock(life, .noKeyUpdate, for: &transaction) }
         transaction.picked = marked
         return true
