@@ -3,6 +3,7 @@
 
 package import HoldfastCore
 import HoldfastPostgres
+import Logging
 
 /// One life of an executor as it enters the fleet.
 package struct Member: Sendable {
@@ -44,12 +45,44 @@ package struct JoinReport: Sendable {
 }
 
 extension SystemDatabase {
-    /// Draws the place of a process in the order in which all began.
+    /// Draws the place of a process in the order in which all began: after everybody who has been here.
+    ///
+    /// A sequence that was left behind, because logical replication and restores of single tables do not carry it along, is drawn
+    /// from until it has caught up. It is never set, so no place is given to two.
     func nextBeginning() async throws(PostgresError) -> Int64 {
-        let result = try await self.pool.execute(
-            PostgresQuery("SELECT nextval($1::text::regclass)", [.text("\(self.names.holdfast).beginnings")])
+        let sequence = PostgresBinding.text("\(self.names.holdfast).beginnings")
+        // What the statement sees was drawn before it draws.
+        let drawn = try await self.pool.execute(
+            PostgresQuery(
+                """
+                WITH drawn AS MATERIALIZED (SELECT nextval($1::text::regclass) AS place)
+                SELECT d.place, d.place > coalesce((SELECT max(began) FROM \(self.names.holdfast).executors), 0)
+                  FROM drawn d
+                """,
+                [sequence]
+            )
         )
-        guard let row = result.first else { throw PostgresError(.decoding, "a sequence answered nothing") }
+        guard let row = drawn.first else { throw PostgresError(.decoding, "a sequence answered nothing") }
+        if try row.bool(1) { return Int64(try row.int(0)) }
+        self.logger.warning("the order of processes is behind their table, as after a restore; drawing it up")
+        // One process at a time, or a fleet that starts would draw as often as there are processes.
+        let results = try await self.pool.pipeline([
+            PostgresQuery("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [sequence]),
+            PostgresQuery(
+                """
+                WITH drawn AS MATERIALIZED (
+                  SELECT nextval($1::text::regclass) AS place
+                ), last AS MATERIALIZED (
+                  SELECT coalesce(max(began), 0) AS place FROM \(self.names.holdfast).executors
+                )
+                SELECT greatest(d.place, (SELECT max(nextval($1::text::regclass))
+                                            FROM generate_series(d.place, l.place)))
+                  FROM drawn d CROSS JOIN last l
+                """,
+                [sequence]
+            ),
+        ])
+        guard let row = results[1].first else { throw PostgresError(.decoding, "a sequence answered nothing") }
         return Int64(try row.int(0))
     }
 

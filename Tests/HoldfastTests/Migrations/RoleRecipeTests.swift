@@ -76,6 +76,16 @@ import Testing
                 .replacing("SCHEMA dbos, holdfast", with: "SCHEMA \(dbos), \(holdfast)")
             for statement in recipe.split(separator: ";\n") { try await database.query(String(statement)) }
             try await database.query("CREATE TABLE {h}.later (id INT4)")
+            // As after a restore: the executor draws the sequence up.
+            try await database.query(
+                """
+                INSERT INTO {h}.executors
+                  (incarnation, executor_id, application_name, application_version, state, host, pid, capacity, lease_ms,
+                   renewed_at, lease_expires_at, lock_key, ended_at, reclaimed_at, began)
+                SELECT 'before', 'before', 'test-app', 'v1', 'stopped', 'host', 1, 1, 1000, now(), now(), 0,
+                       now() - interval '2 hours', now(), last_value + 1000 FROM {h}.beginnings
+                """
+            )
             var url = try #require(URLComponents(string: database.configuration.url))
             url.user = role
             let its = try #require(url.string)
