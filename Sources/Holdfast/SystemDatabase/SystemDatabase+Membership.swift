@@ -215,8 +215,9 @@ extension SystemDatabase {
         _ = try await self.pool.pipeline([
             PostgresQuery(
                 """
-                DELETE FROM \(self.names.holdfast).executors
+                DELETE FROM \(self.names.holdfast).executors e
                  WHERE state IN ('dead', 'stopped') AND reclaimed_at < clock_timestamp() - interval '7 days'
+                   AND NOT \(self.ownsWork("e"))
                 """
             ),
             PostgresQuery(

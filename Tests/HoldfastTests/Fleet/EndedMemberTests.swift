@@ -86,4 +86,17 @@ struct EndedMemberTests {
             #expect(try await Self.unmarked(database) == ["d"])
         }
     }
+
+    @Test("are not forgotten while they own work")
+    func pruned() async throws {
+        try await Self.withEnded { database, system in
+            try await system.prune()
+            let left = try await database.query("SELECT executor_id FROM {h}.executors ORDER BY 1")
+                .map { try $0.string(0) }
+            #expect(left == ["a", "b", "d"])
+            try await database.query("UPDATE {s}.workflow_status SET status = 'SUCCESS'")
+            try await system.prune()
+            #expect(try await database.count("SELECT count(*) FROM {h}.executors") == 2)
+        }
+    }
 }
