@@ -19,7 +19,8 @@ package struct PostgresConfiguration: Sendable {
     package var silenceLimit: Duration = .seconds(10)
 
     /// How long this end may be silent before the server ends the session, with its transaction and locks. `nil` leaves the
-    /// session as it is: behind PgBouncer in transaction mode it belongs to somebody else a moment later.
+    /// session as it is, also its isolation level, which is otherwise read committed whatever the role or the database says:
+    /// behind PgBouncer in transaction mode it belongs to somebody else a moment later.
     package var serverSilenceLimit: Duration? = .seconds(10)
 
     /// Whether statements are prepared once per connection and run by name.

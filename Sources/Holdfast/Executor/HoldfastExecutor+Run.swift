@@ -96,6 +96,10 @@ extension HoldfastExecutor {
     private func prepare() async throws {
         let identity = self.host.identity
         if !self.configuration.trustsSchema { try await self.prepareSchema() }
+        // Sessions of one's own are set as they begin.
+        if self.configuration.database.isPooled {
+            try await self.insist("looking at the pooler's sessions") { try await self.requireReadCommitted() }
+        }
         try await self.insist("registering the queues") {
             let standing = try await self.host.database.versionStanding(
                 identity.applicationVersion,
@@ -129,6 +133,16 @@ extension HoldfastExecutor {
             .invalidConfiguration,
             "version '\(identity.applicationVersion)' belongs to application '\(owner)'; version names are unique in a "
                 + "system database, so give this one another name"
+        )
+    }
+
+    private func requireReadCommitted() async throws {
+        let isolation = try await self.host.database.isolation()
+        guard isolation.level != "read committed" else { return }
+        throw HoldfastError(
+            .invalidConfiguration,
+            "default_transaction_isolation is '\(isolation.level)' behind the pooler, and Holdfast needs 'read committed': "
+                + "run \(isolation.cure), and let the pooler connect anew"
         )
     }
 

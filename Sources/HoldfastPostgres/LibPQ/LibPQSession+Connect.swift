@@ -58,7 +58,10 @@ extension LibPQSession {
         try session.establish(within: timeout, string, interrupt: interrupt)
         PQsetErrorVerbosity(pointer, PQERRORS_DEFAULT)
         guard PQsetnonblocking(pointer, 1) == 0 else { throw session.connectionLost() }
-        if let limit = configuration.serverSilenceLimit { try session.limitSilence(limit) }
+        if let limit = configuration.serverSilenceLimit {
+            try session.limitSilence(limit)
+            try session.makeReadCommitted()
+        }
         return session
     }
 
@@ -127,6 +130,14 @@ extension LibPQSession {
         guard var loss = run(script: SilenceLimit(limit).serverScript).loss else { return }
         loss.code = .connectionFailed
         throw loss
+    }
+
+    /// What is sent relies on it: a statement has to see what was committed while it waited for a lock.
+    private func makeReadCommitted() throws(PostgresError) {
+        let outcome = run(script: "set default_transaction_isolation = 'read committed'")
+        guard case .failure(var error) = outcome.result else { return }
+        error.code = .connectionFailed
+        throw error
     }
 
     private func connectionFailed(_ string: ConnectionString) -> PostgresError {
