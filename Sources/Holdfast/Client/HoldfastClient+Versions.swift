@@ -62,9 +62,11 @@ extension HoldfastClient {
     /// Ask ``checkRepin(from:to:timeout:)`` first whether the records fit the other version's code.
     ///
     /// - Returns: How many workflows now belong to the other version.
+    /// - Throws: ``HoldfastError/Code/invalidArgument`` when the application has no such version, or both are the same.
     @discardableResult
     public func repin(from version: String, to target: String) async throws -> Int {
         let application = try self.requireApplication()
+        try self.requireOther(target, than: version)
         try await self.requireKnown(target, application)
         var total = 0
         var moved: [String: Int]
@@ -83,13 +85,15 @@ extension HoldfastClient {
     /// format than portable JSON are listed as not compared.
     ///
     /// - Throws: ``HoldfastError/Code/notRunning`` when no executor of the other version is alive and claims work, or
-    ///   when not all records are compared in time.
+    ///   when not all records are compared in time. ``HoldfastError/Code/invalidArgument`` when the application has no such
+    ///   version, or both are the same.
     public func checkRepin(
         from version: String,
         to target: String,
         timeout: Duration = .seconds(60)
     ) async throws -> [ReplayVerdict] {
         let application = try self.requireApplication()
+        try self.requireOther(target, than: version)
         try await self.requireKnown(target, application)
         let report = try await self.versions().first { $0.name == target }
         let (live, draining) = (report?.liveExecutors ?? 0, report?.drainingExecutors ?? 0)
@@ -184,6 +188,11 @@ extension HoldfastClient {
             )
         }
         return application
+    }
+
+    private func requireOther(_ target: String, than version: String) throws {
+        guard target == version else { return }
+        throw HoldfastError(.invalidArgument, "from and to are both '\(version)'; to must name another version")
     }
 
     private func requireKnown(_ version: String, _ application: String) async throws {

@@ -43,7 +43,7 @@ extension ExecutionHost {
             )
             return
         }
-        if let limit = workflow.options.maxRecoveryAttempts, work.recoveryAttempts > limit + 1 {
+        if let limit = workflow.options.maxRecoveryAttempts, work.recoveryAttempts - 1 > limit {
             return await self.giveUp(execution, attempts: work.recoveryAttempts)
         }
         let result = await self.result(of: workflow, execution, work)

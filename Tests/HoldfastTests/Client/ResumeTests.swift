@@ -169,9 +169,9 @@ struct DeadLetterTests {
         }
     }
 
-    @Test("is never given up without a limit")
-    func unlimited() async throws {
-        try await withWorkflow(options: WorkflowOptions(maxRecoveryAttempts: nil)) {
+    @Test("is never given up without a limit, or with the largest", arguments: [nil, Int.max])
+    func unlimited(limit: Int?) async throws {
+        try await withWorkflow(options: WorkflowOptions(maxRecoveryAttempts: limit)) {
             (_: Nothing, _) async throws -> Nothing in
             Nothing()
         } test: { scenario in

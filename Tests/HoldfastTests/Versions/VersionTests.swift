@@ -163,6 +163,23 @@ struct VersionTests {
         }
     }
 
+    @Test("are not re-pinned to themselves, which would never end")
+    func toThemselves() async throws {
+        try await TestDatabase.with { database in
+            try await Self.leaveOpen(database)
+            try await withClient(database) { client in
+                let moved = await #expect(throws: HoldfastError.self) { try await client.repin(from: "v1", to: "v1") }
+                let checked = await #expect(throws: HoldfastError.self) {
+                    try await client.checkRepin(from: "v1", to: "v1")
+                }
+                for error in [moved, checked] {
+                    #expect(error?.code == .invalidArgument)
+                    #expect(error?.message == "from and to are both 'v1'; to must name another version")
+                }
+            }
+        }
+    }
+
     @Test("take over what an ended executor of theirs left, and the history says so")
     func repinOfTheDead() async throws {
         try await TestDatabase.with { database in
