@@ -59,7 +59,7 @@ final class ClientCore: Sendable {
         }
         self.writer = lane()
         self.starter = lane()
-        self.outcomes = OutcomeWatcher(database: database, logger: logger)
+        self.outcomes = OutcomeWatcher(database: database, retries: retries, logger: logger)
         self.notifier = QueueNotifier(database: database, channel: self.channel, logger: logger)
         self.applicationName = applicationName
         self.limits = limits

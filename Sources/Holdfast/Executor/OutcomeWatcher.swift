@@ -19,13 +19,17 @@ final class OutcomeWatcher: Sendable {
     }
 
     private let database: SystemDatabase
+    private let retries: Bool
     private let interval: Duration
     private let logger: Logger
     private let state = Mutex(State())
     private let wake = WakeSignal()
 
-    init(database: SystemDatabase, interval: Duration = .seconds(1), logger: Logger) {
+    /// - Parameter retries: Whether it asks again after every refusal that may pass, as an executor must: a parent that is told of
+    ///   it has failed for good, whatever becomes of the child. Otherwise only after trouble with the connection.
+    init(database: SystemDatabase, retries: Bool, interval: Duration = .seconds(1), logger: Logger) {
         self.database = database
+        self.retries = retries
         self.interval = interval
         self.logger = logger
     }
@@ -98,7 +102,7 @@ final class OutcomeWatcher: Sendable {
                 for id in missing {
                     self.fail([id], HoldfastError(.nonExistentWorkflow, "no workflow has the id '\(id)' any more"))
                 }
-            } catch  where error.isTransient {
+            } catch  where self.retries ? error.isWorthRepeating : error.isTransient {
                 self.logger.warning("cannot ask for results; trying again", metadata: ["error": "\(error)"])
                 interval = self.interval
             } catch {

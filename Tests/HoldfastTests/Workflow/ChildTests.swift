@@ -206,4 +206,44 @@ struct ChildTests {
             #expect(rows == 1)
         }
     }
+
+    @Test("whose end the database does not tell for a while, because it refuses the question, fails no parent")
+    func refusedQuestion() async throws {
+        let parent = WorkflowReference<Nothing, Int>("parent")
+        let diary = Diary()
+        let door = Door()
+        let log = LogBook()
+        defer { door.open() }
+        try await TestDatabase.with { database in
+            try await withExecutor(database, logger: log.logger) {
+                try $0.register(Self.double) { number, _ in
+                    diary.note("begun")
+                    try await door.pass()
+                    return number * 2
+                }
+                try $0.register(parent) { _, context in
+                    try await context.result(of: try await context.start(Self.double, 1))
+                }
+            } _: { executor in
+                let handle = try await executor.client.start(parent, Nothing(), options: .init(id: "p"))
+                try await diary.until("begun")
+                let table = database.text("{s}.workflow_status")
+                try await database.query("ALTER TABLE \(table) RENAME COLUMN serialization TO hidden")
+                let result: Result<Void, any Error>
+                do {
+                    try await until("a question was refused") {
+                        if try await database.status(of: "p") != "PENDING" { return true }
+                        return log.lines.contains { $0.message.contains("cannot ask for results") }
+                    }
+                    result = .success(())
+                } catch {
+                    result = .failure(error)
+                }
+                try await database.query("ALTER TABLE \(table) RENAME COLUMN hidden TO serialization")
+                try result.get()
+                door.open()
+                #expect(try await handle.result() == 2)
+            }
+        }
+    }
 }
