@@ -14,8 +14,20 @@ extension HoldfastError {
                     + "or start an executor, which does it",
                 underlying: error
             )
+        } else if error.isLockTimeout {
+            self.init(lockOf: "what this has to change", error, doing: what)
         } else {
             self.init(.database, "\(what): \(error)", underlying: error)
         }
+    }
+
+    /// Somebody's transaction holds what a call was to change.
+    init(lockOf thing: String, _ error: PostgresError, doing what: String) {
+        self.init(
+            .locked,
+            "\(what): somebody's open transaction holds \(thing); find it in pg_stat_activity and end it, or call again when it "
+                + "is over",
+            underlying: error
+        )
     }
 }

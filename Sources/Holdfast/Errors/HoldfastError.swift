@@ -56,6 +56,8 @@ public struct HoldfastError: Error, Sendable, CustomStringConvertible {
         public static let payloadTooLarge = Code("PayloadTooLarge")
         /// A durable operation was called where it may not be, for instance from another task.
         public static let misplacedCall = Code("MisplacedCall")
+        /// Somebody's open transaction holds what the call was to change.
+        public static let locked = Code("Locked")
         /// The database cannot be reached or refused a statement.
         public static let database = Code("Database")
         /// The system database's layout is not one this program can use.

@@ -8,7 +8,7 @@ extension SystemDatabase {
     ///
     /// - Returns: The ids that were cancelled.
     func cancel(_ workflowIDs: [String]) async throws(PostgresError) -> [String] {
-        let result = try await self.pool.execute(
+        let result = try await self.patiently(
             PostgresQuery(
                 """
                 UPDATE \(self.names.dbos).workflow_status
@@ -47,7 +47,7 @@ extension SystemDatabase {
         _ workflowIDs: [String],
         queue: String?
     ) async throws(PostgresError) -> (resumed: [String: String], missing: [String]) {
-        let result = try await self.pool.execute(
+        let result = try await self.patiently(
             PostgresQuery(
                 """
                 WITH missing AS MATERIALIZED (

@@ -105,9 +105,10 @@ extension SystemDatabase {
         return (settled, missing)
     }
 
-    /// Moves a workflow that was dispatched too often to the dead letters, unless somebody has moved it on.
+    /// Moves a workflow that was dispatched too often to the dead letters, unless somebody has moved it on. It hardly waits when
+    /// somebody holds its row: the caller tries again.
     func deadLetter(_ workflowID: String, token: String) async throws(PostgresError) -> Bool {
-        let result = try await self.pool.execute(
+        let result = try await self.patiently(
             PostgresQuery(
                 """
                 UPDATE \(self.names.dbos).workflow_status
@@ -117,7 +118,8 @@ extension SystemDatabase {
                  WHERE workflow_uuid = $1 AND status = 'PENDING' AND owner_xid = $2
                 """,
                 [.text(workflowID), .text(token)]
-            )
+            ),
+            for: .zero
         )
         return result.affectedRows == 1
     }

@@ -39,7 +39,7 @@ extension SystemDatabase {
         applicationName: String,
         overwrites: Bool
     ) async throws(PostgresError) -> String? {
-        let result = try await self.pool.execute(
+        let result = try await self.patiently(
             PostgresQuery(
                 """
                 INSERT INTO \(self.names.dbos).queues AS q

@@ -36,7 +36,7 @@ extension SystemDatabase {
         _ version: String,
         applicationName: String
     ) async throws(PostgresError) -> (owner: String?, latest: String?) {
-        let results = try await self.pool.pipeline([
+        let results = try await self.patiently([
             PostgresQuery(
                 """
                 UPDATE \(self.names.dbos).application_versions SET application_name = $1
@@ -142,7 +142,7 @@ extension SystemDatabase {
 
     /// Makes a registered version the latest. Returns `false` when the application has no such version.
     func setLatestVersion(_ version: String, applicationName: String) async throws(PostgresError) -> Bool {
-        try await self.pool.execute(
+        try await self.patiently(
             PostgresQuery(
                 """
                 UPDATE \(self.names.dbos).application_versions v
@@ -160,7 +160,7 @@ extension SystemDatabase {
     /// Forgets a version that nobody runs and no open work names; the statement looks again itself. Only when it was registered
     /// is remembered, in case an executor of it starts after all.
     func retireVersion(_ version: String, applicationName: String) async throws(PostgresError) -> Bool {
-        try await self.pool.execute(
+        try await self.patiently(
             PostgresQuery(
                 """
                 WITH retired AS (
@@ -195,7 +195,7 @@ extension SystemDatabase {
         to target: String,
         applicationName: String
     ) async throws(PostgresError) -> [String: Int] {
-        let result = try await self.pool.execute(
+        let result = try await self.patiently(
             PostgresQuery(
                 """
                 WITH picked AS MATERIALIZED (
@@ -246,7 +246,7 @@ extension SystemDatabase {
             case .executors(let ids): ("executor_id", ids)
             case .version(let version): ("application_version", [version])
             }
-        let result = try await self.pool.execute(
+        let result = try await self.patiently(
             PostgresQuery(
                 """
                 UPDATE \(self.names.holdfast).executors SET drain_requested = TRUE

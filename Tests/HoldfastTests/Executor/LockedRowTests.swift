@@ -2,10 +2,11 @@
 // Copyright the Holdfast project authors
 
 import Foundation
-import Holdfast
 import HoldfastPostgres
 import ServiceLifecycle
 import Testing
+
+@testable import Holdfast
 
 /// One workflow whose row cannot be written, among others whose rows can.
 @Suite("A workflow's row that somebody else holds or refuses", .timeLimit(.minutes(5)))
@@ -167,6 +168,72 @@ struct LockedRowTests {
                     "SELECT count(*) FROM {h}.executors WHERE state = 'active' AND running = 0",
                     is: 1
                 )
+            }
+        }
+    }
+
+    @Test("makes orders to it fail after some seconds, with its name, and keeps no checkpoint waiting meanwhile")
+    func orders() async throws {
+        try await Self.withFour { scenario, door, handles in
+            let database = scenario.database
+            let client = scenario.client
+            let held = try await scenario.enqueue(5, on: "nobody", .init(id: "held"))
+            _ = try await scenario.enqueue(6, on: "nobody", .init(id: "free"))
+            try await database.query(
+                "UPDATE {s}.workflow_status SET status = 'PENDING', owner_xid = 'token' WHERE workflow_uuid = 'held'"
+            )
+            func refused(_ order: @escaping @Sendable () async throws -> Void) async {
+                let error = await #expect(throws: HoldfastError.self) { try await order() }
+                #expect(error?.code.name == "Locked")
+                #expect(error?.message.contains("workflow 'held'") == true, "\(error?.message ?? "")")
+                #expect(error?.message.contains("'free'") == false)
+                #expect(error?.message.contains("pg_stat_activity") == true)
+            }
+            let lock = "SELECT 1 FROM {s}.workflow_status WHERE workflow_uuid = 'held' FOR UPDATE"
+            try await database.holding(lock) {
+                await withTaskGroup(of: Void.self) { group in
+                    // As many as the executor has connections.
+                    for _ in 0..<8 {
+                        group.addTask { await refused { _ = try await client.cancel(["held"]) } }
+                    }
+                    group.addTask { await refused { _ = try await client.resume(["free", "held"]) } }
+                    group.addTask {
+                        do {
+                            try await database.untilBlocked("UPDATE%{s}%workflow_status%CANCELLED%")
+                            door.open()
+                            for (number, handle) in handles.enumerated() {
+                                #expect(try await handle.result() == number)
+                            }
+                        } catch {
+                            Issue.record(error)
+                        }
+                    }
+                }
+                let database = scenario.executor.host.database
+                let error = await #expect(throws: PostgresError.self) {
+                    try await database.deadLetter("held", token: "token")
+                }
+                // Whoever gives it up tries again.
+                #expect(error?.isLockTimeout == true && error?.isWorthRepeating == true)
+            }
+            #expect(try await held.status() == .pending)
+            try await client.cancel("held")
+            #expect(try await held.status() == .cancelled)
+            #expect(try await database.status(of: "free") == "ENQUEUED")
+        }
+    }
+
+    @Test("of a version makes its promotion fail after some seconds")
+    func promotion() async throws {
+        try await TestDatabase.with { database in
+            try await withExecutor(database, register: { _ in }) { executor in
+                try await database.holding("SELECT 1 FROM {s}.application_versions FOR UPDATE") {
+                    let error = await #expect(throws: HoldfastError.self) {
+                        try await executor.client.makeLatest("v1")
+                    }
+                    #expect(error?.code.name == "Locked")
+                }
+                try await executor.client.makeLatest("v1")
             }
         }
     }
