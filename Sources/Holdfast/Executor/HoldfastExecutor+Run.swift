@@ -27,14 +27,16 @@ extension HoldfastExecutor {
             try await self.prepare()
         } catch {
             // A task of its own, because this one may be cancelled; it is awaited right here.
-            await Task {
-                _ = await self.leave()
+            let holder = await Task {
+                let holder = await self.leave()
                 await self.core.close()
+                return holder
             }.value
             // Told to stop before it could begin: that is no failure.
             if error is CancellationError, Task.isShuttingDownGracefully, !Task.isCancelled { return }
-            self.life.end(error)
-            throw error
+            let failure = self.life.isReplaced ? self.slotTaken(by: holder) : error
+            self.life.end(failure)
+            throw failure
         }
         var holder: SlotHolder?
         var limit: Task<Void, any Error>?
@@ -74,8 +76,12 @@ extension HoldfastExecutor {
         guard !self.life.isKilled else { return }
         self.logger.info("stopped")
         guard self.life.isReplaced else { return }
+        throw self.slotTaken(by: holder)
+    }
+
+    private func slotTaken(by holder: SlotHolder?) -> HoldfastError {
         let process = holder.map { " (process \($0.pid) on host '\($0.host)')" } ?? ""
-        throw HoldfastError(
+        return HoldfastError(
             .slotTaken,
             "a process that began later runs in slot '\(self.host.identity.executorID)'\(process), so this one has stopped; "
                 + "give each live executor an executorID of its own"
@@ -110,6 +116,8 @@ extension HoldfastExecutor {
             try await self.catalog.refresh()
         }
         try await self.insist("joining the fleet") { try await self.membership.join() }
+        // Refused: it runs nothing, so its version must not become the latest, and it is never ready.
+        guard !self.life.isReplaced else { throw self.slotTaken(by: nil) }
         // Last, because it makes a new version the latest: from then on no other version claims work without a version, and
         // that of a program that cannot start would wait for nobody.
         try await self.insist("registering the version") {

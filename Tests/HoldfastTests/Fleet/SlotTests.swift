@@ -134,6 +134,36 @@ struct SlotTests {
         }
     }
 
+    @Test(
+        "of which the earlier one joins too late: it registers no version, is never ready, and says why",
+        arguments: ["active", "stopped"]
+    )
+    func joiningTooLate(state: String) async throws {
+        try await TestDatabase.with { database in
+            try await withExecutor(database, id: "other", register: { _ in }) { other in
+                _ = try await other.host.database.join(.test(in: "slot", began: 1_000_000_000))
+                try await database.query(
+                    """
+                    UPDATE {h}.executors SET state = $1, ended_at = CASE WHEN $1 = 'stopped' THEN now() END
+                     WHERE executor_id = 'slot'
+                    """,
+                    .text(state)
+                )
+                let executor = try makeExecutor(database, version: "v2", id: "slot")
+                let ready = Task { try await executor.waitUntilReady() }
+                let error = await #expect(throws: HoldfastError.self) { try await executor.run() }
+                #expect(error?.code == .slotTaken)
+                if state == "active" { #expect(error?.message.contains("process 7 on host 'host'") == true) }
+                let unready = await #expect(throws: HoldfastError.self) { try await ready.value }
+                #expect(unready?.code == .notRunning)
+                #expect(unready?.message.contains("slot 'slot'") == true)
+                let versions = try await database.query("SELECT version_name FROM {s}.application_versions")
+                    .map { try $0.string(0) }
+                #expect(versions == ["v1"])
+            }
+        }
+    }
+
     @Test("of which one joins again: it supersedes its own former lives, and no other's; a late join changes nothing")
     func joiningAgain() async throws {
         try await TestDatabase.with { database in
