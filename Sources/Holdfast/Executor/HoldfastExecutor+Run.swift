@@ -14,7 +14,8 @@ extension HoldfastExecutor {
     /// 3. On a graceful shutdown it claims nothing more, running steps reach their checkpoint within the grace period, and
     ///    every workflow that is not finished goes back to its queue. Cancelling the task ends the grace period, or skips it.
     ///
-    /// While the database cannot be reached it keeps trying and says why in the log.
+    /// While the database cannot be reached, or somebody's transaction holds what it has to change, it keeps trying and says why
+    /// in the log. Also then it ends within about a second when it is told to stop.
     ///
     /// - Throws: ``HoldfastError`` when it is called twice, when the database's layout cannot be used, when the version's name
     ///   belongs to another application, and when a newer process takes over the slot.
@@ -23,9 +24,23 @@ extension HoldfastExecutor {
             throw HoldfastError(.alreadyRunning, "run() was called twice; make a new executor instead")
         }
         defer { self.life.end() }
+        var limit: Task<Void, any Error>?
+        // A server that does not answer must not keep it for ever. Cancelled when this function returns.
+        func end(within duration: Duration) {
+            limit?.cancel()
+            limit = Task {
+                try await Task.sleep(for: duration)
+                self.core.closeNow()
+                self.membership.abandonConnections()
+            }
+        }
+        defer { limit?.cancel() }
         do {
             try await self.prepare()
         } catch {
+            // What is left of the start joins no more, and keeps nobody waiting.
+            self.membership.beginLeave()
+            end(within: Self.lastWait)
             // A task of its own, because this one may be cancelled; it is awaited right here.
             let holder = await Task {
                 let holder = await self.leave()
@@ -39,17 +54,6 @@ extension HoldfastExecutor {
             throw failure
         }
         var holder: SlotHolder?
-        var limit: Task<Void, any Error>?
-        // A server that does not answer must not keep it for ever. Cancelled when this function returns.
-        func end(within duration: Duration) {
-            limit?.cancel()
-            limit = Task {
-                try await Task.sleep(for: duration)
-                self.core.closeNow()
-                self.membership.abandonConnections()
-            }
-        }
-        defer { limit?.cancel() }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.membership.run() }
             group.addTask { await self.reclaimer.run() }
@@ -106,15 +110,20 @@ extension HoldfastExecutor {
         if self.configuration.database.isPooled {
             try await self.insist("looking at the pooler's sessions") { try await self.requireReadCommitted() }
         }
-        try await self.insist("registering the queues") {
+        let overwrites = try await self.insist("looking for the version") {
             let standing = try await self.host.database.versionStanding(
                 identity.applicationVersion,
                 applicationName: identity.applicationName
             )
             try self.require(ownerOfVersion: standing.owner)
-            for queue in self.queues { try await self.register(queue, overwrites: standing.isOrBecomesLatest) }
-            try await self.catalog.refresh()
+            return standing.isOrBecomesLatest
         }
+        for queue in self.queues {
+            try await self.insist("registering queue '\(queue.name)'") {
+                try await self.register(queue, overwrites: overwrites)
+            }
+        }
+        try await self.insist("reading the queues") { try await self.catalog.refresh() }
         try await self.insist("joining the fleet") { try await self.membership.join() }
         // Refused: it runs nothing, so its version must not become the latest, and it is never ready.
         guard !self.life.isReplaced else { throw self.slotTaken(by: nil) }
@@ -155,7 +164,8 @@ extension HoldfastExecutor {
     }
 
     private func prepareSchema() async throws {
-        try await self.insist("preparing the system database") {
+        // Without a limit: it may take hours to build an index.
+        try await self.insist("preparing the system database", limit: nil) {
             let migrator = Migrator(
                 configuration: self.configuration.database.session(applicationName: "holdfast-migrate")
                     ?? self.configuration.database.statements(applicationName: "holdfast-migrate"),
@@ -179,29 +189,6 @@ extension HoldfastExecutor {
                 .invalidConfiguration,
                 "queue '\(queue.name)' belongs to application '\(owner ?? "")'; choose another name"
             )
-        }
-    }
-
-    /// Repeats until the database answers; anything but trouble with the connection is thrown.
-    private func insist(_ what: String, _ operation: () async throws -> Void) async throws {
-        var attempt = 0
-        while true {
-            guard !self.life.isKilled else { throw CancellationError() }
-            do {
-                return try await operation()
-            } catch let error as PostgresError where error.isTransient {
-                self.logger.warning(
-                    "\(what): the database cannot be reached; trying again",
-                    metadata: ["error": "\(error)", "attempt": "\(attempt + 1)"]
-                )
-            } catch let error as PostgresError {
-                throw HoldfastError(error, doing: what)
-            } catch let error as MigrationError {
-                throw HoldfastError(.schema, error.message, underlying: error)
-            }
-            let delay = Backoff.database.delay(attempt: attempt)
-            try await cancelWhenGracefulShutdown { try await Task.sleep(for: delay) }
-            attempt += 1
         }
     }
 
