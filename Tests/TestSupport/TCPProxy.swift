@@ -52,6 +52,7 @@ package final class TCPProxy: Sendable {
     private struct State {
         var condition = Condition.open
         var isStopped = false
+        var isListening = true
         var links: [ObjectIdentifier: Link] = [:]
     }
 
@@ -106,10 +107,10 @@ package final class TCPProxy: Sendable {
     private func stop() {
         let links = self.state.withLock { state in
             state.isStopped = true
+            // Ends the accepting thread, which closes the socket. Under the lock: afterwards its number may belong to another.
+            if state.isListening { _ = shutdown(self.listener, Int32(SHUT_RDWR)) }
             return Array(state.links.values)
         }
-        // Ends the accepting thread, which closes the socket.
-        _ = shutdown(self.listener, Int32(SHUT_RDWR))
         for link in links { link.shutDown() }
     }
 
@@ -129,7 +130,10 @@ package final class TCPProxy: Sendable {
             Thread.detachNewThread { self.pump(link, from: client, to: server) }
             Thread.detachNewThread { self.pump(link, from: server, to: client) }
         }
-        close(self.listener)
+        self.state.withLock { state in
+            state.isListening = false
+            close(self.listener)
+        }
     }
 
     private func connected() -> Int32? {
