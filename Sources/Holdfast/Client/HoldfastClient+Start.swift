@@ -11,6 +11,10 @@ extension HoldfastClient {
     ///
     /// Idempotent by id: however often and wherever the same id is started, one workflow runs.
     ///
+    /// Through an executor's client it waits until the database takes the workflow, however long that is away, and also when the
+    /// calling task is cancelled: what was handed over may be stored at any moment. Callers that must answer in time refuse work
+    /// of themselves while ``HoldfastExecutor/health`` is not ready.
+    ///
     /// - Throws: ``HoldfastError`` when the input cannot be stored, the id belongs to another workflow, or the database refuses.
     public func start<W: Workflow>(
         _ workflow: W.Type,
