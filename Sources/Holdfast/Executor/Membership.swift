@@ -197,8 +197,17 @@ final class Membership: Sendable {
     }
 
     /// Peers see this lock vanish the moment the process dies, because the kernel closes its sockets.
+    ///
+    /// The server may take a while to notice that the former session has ended, longer than a time-out of the role allows to wait.
     func takeSessionLock() async {
-        guard let session = self.session, let member = self.member else { return }
+        while !Task.isCancelled, await !self.triesToTakeSessionLock() {
+            try? await Task.sleep(for: self.configuration.heartbeat)
+        }
+    }
+
+    /// - Returns: Whether another try would be of no use.
+    private func triesToTakeSessionLock() async -> Bool {
+        guard let session = self.session, let member = self.member else { return true }
         do throws(PostgresError) {
             _ = try await session.execute(self.database.leaseLockQuery(member.incarnation))
             let isCurrent = self.state.withLock { state in
@@ -209,8 +218,11 @@ final class Membership: Sendable {
             }
             // Announce the session with a renewal, so that a death from now on is seen at once.
             if isCurrent { self.wake.wake() }
+            return true
         } catch {
             self.logger.debug("no lease session yet", metadata: ["error": "\(error)"])
+            // Without a connection the next one begins anew.
+            return error.isTransient
         }
     }
 }

@@ -14,6 +14,7 @@ struct RenewalTests {
     /// Runs an executor whose lease session, or everything, goes through a proxy.
     private static func withProxy(
         sessionOnly: Bool,
+        sessionOptions: String = "",
         logger: (TCPProxy) -> Logger = { _ in TestDatabase.logger },
         _ test: @Sendable (TestDatabase, TCPProxy, HoldfastExecutor) async throws -> Void
     ) async throws {
@@ -23,7 +24,7 @@ struct RenewalTests {
             try await TCPProxy.with(to: UInt16(port)) { proxy in
                 let detour = direct.replacing(":\(port)/", with: ":\(proxy.port)/")
                 var configuration = shared.configuration
-                configuration.directURL = detour
+                configuration.directURL = detour + sessionOptions
                 if !sessionOnly {
                     configuration.url = detour
                     configuration.isPooled = false
@@ -69,6 +70,28 @@ struct RenewalTests {
             try await Self.untilSession(database, isHeld: true)
             _ = try await executor.client.enqueue(Self.work, Nothing(), on: "q").result()
             #expect(try await database.count("SELECT count(*) FROM {h}.executors") == 1, "it has had one life")
+        }
+    }
+
+    @Test("tell of a lease session again, however short the time-outs of the role are")
+    func impatientSession() async throws {
+        let book = LogBook()
+        let options = "?options=-c%20lock_timeout%3D20%20-c%20statement_timeout%3D200"
+        try await Self.withProxy(sessionOnly: true, sessionOptions: options, logger: { _ in book.logger }) {
+            database, proxy, _ in
+            let key = try await database.count("SELECT lock_key FROM {h}.executors")
+            let lock = "SELECT pg_advisory_xact_lock(\(key))"
+            async let cut: Void = {
+                try await database.untilBlocked(lock)
+                proxy.become(.closed)
+                proxy.become(.open)
+            }()
+            // As the former session, of whose end the server does not know.
+            try await database.holding(lock) {
+                try await until("two tries") { book.lines.count { $0.message == "no lease session yet" } >= 2 }
+            }
+            try await cut
+            try await Self.untilSession(database, isHeld: true)
         }
     }
 
