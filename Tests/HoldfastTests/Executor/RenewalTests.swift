@@ -78,7 +78,9 @@ struct RenewalTests {
         let book = LogBook()
         let options = "?options=-c%20lock_timeout%3D20%20-c%20statement_timeout%3D200"
         try await Self.withProxy(sessionOnly: true, sessionOptions: options, logger: { _ in book.logger }) {
-            database, proxy, _ in
+            database,
+            proxy,
+            _ in
             let key = try await database.count("SELECT lock_key FROM {h}.executors")
             let lock = "SELECT pg_advisory_xact_lock(\(key))"
             async let cut: Void = {
