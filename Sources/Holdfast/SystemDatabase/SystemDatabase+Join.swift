@@ -48,7 +48,7 @@ extension SystemDatabase {
     /// Draws the place of a process in the order in which all began: after everybody who has been here.
     ///
     /// A sequence that was left behind, because logical replication and restores of single tables do not carry it along, is drawn
-    /// from until it has caught up. It is never set, so no place is given to two.
+    /// from until it has caught up, a million at a time. It is never set, so no place is given to two.
     func nextBeginning() async throws(PostgresError) -> Int64 {
         let sequence = PostgresBinding.text("\(self.names.holdfast).beginnings")
         // What the statement sees was drawn before it draws.
@@ -65,25 +65,29 @@ extension SystemDatabase {
         guard let row = drawn.first else { throw PostgresError(.decoding, "a sequence answered nothing") }
         if try row.bool(1) { return Int64(try row.int(0)) }
         self.logger.warning("the order of processes is behind their table, as after a restore; drawing it up")
-        // One process at a time, or a fleet that starts would draw as often as there are processes.
-        let results = try await self.pool.pipeline([
-            PostgresQuery("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [sequence]),
-            PostgresQuery(
-                """
-                WITH drawn AS MATERIALIZED (
-                  SELECT nextval($1::text::regclass) AS place
-                ), last AS MATERIALIZED (
-                  SELECT coalesce(max(began), 0) AS place FROM \(self.names.holdfast).executors
-                )
-                SELECT greatest(d.place, (SELECT max(nextval($1::text::regclass))
-                                            FROM generate_series(d.place, l.place)))
-                  FROM drawn d CROSS JOIN last l
-                """,
-                [sequence]
-            ),
-        ])
-        guard let row = results[1].first else { throw PostgresError(.decoding, "a sequence answered nothing") }
-        return Int64(try row.int(0))
+        while true {
+            // One process at a time, or a fleet that starts would draw as often as there are processes.
+            let results = try await self.pool.pipeline([
+                PostgresQuery("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [sequence]),
+                PostgresQuery(
+                    """
+                    WITH drawn AS MATERIALIZED (
+                      SELECT nextval($1::text::regclass) AS place
+                    ), last AS MATERIALIZED (
+                      SELECT coalesce(max(began), 0) AS place FROM \(self.names.holdfast).executors
+                    ), caught_up AS MATERIALIZED (
+                      SELECT greatest(d.place, (SELECT max(nextval($1::text::regclass))
+                               FROM generate_series(d.place, least(l.place, d.place + 999999)))) AS place
+                        FROM drawn d CROSS JOIN last l
+                    )
+                    SELECT c.place, c.place > l.place FROM caught_up c CROSS JOIN last l
+                    """,
+                    [sequence]
+                ),
+            ])
+            guard let row = results[1].first else { throw PostgresError(.decoding, "a sequence answered nothing") }
+            if try row.bool(1) { return Int64(try row.int(0)) }
+        }
     }
 
     /// Enters the fleet. An older incarnation in the same slot is over: a process that starts there proves it dead, or at

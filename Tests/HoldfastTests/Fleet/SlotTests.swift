@@ -140,18 +140,35 @@ struct SlotTests {
     )
     func joiningTooLate(state: String) async throws {
         try await TestDatabase.with { database in
-            try await withExecutor(database, id: "other", register: { _ in }) { other in
-                _ = try await other.host.database.join(.test(in: "slot", began: 1_000_000_000))
-                try await database.query(
-                    """
-                    UPDATE {h}.executors SET state = $1, ended_at = CASE WHEN $1 = 'stopped' THEN now() END
-                     WHERE executor_id = 'slot'
-                    """,
-                    .text(state)
-                )
+            try await withExecutor(database, id: "other", register: { _ in }) { _ in
                 let executor = try makeExecutor(database, version: "v2", id: "slot")
                 let ready = Task { try await executor.waitUntilReady() }
-                let error = await #expect(throws: HoldfastError.self) { try await executor.run() }
+                let run = Task { try await executor.run() }
+                let lock = database.text("SELECT pg_advisory_xact_lock(hashtextextended('{h}/test-app/slot', 0))")
+                try await database.holding(lock) {
+                    // It has drawn its place.
+                    try await until("its join waits") {
+                        try await database.count(
+                            """
+                            SELECT count(*) FROM pg_locks w JOIN pg_locks h USING (locktype, database, classid, objid, objsubid)
+                             WHERE w.locktype = 'advisory' AND NOT w.granted AND h.granted
+                               AND h.pid IN (SELECT pid FROM pg_stat_activity WHERE query = $1)
+                            """,
+                            .text(lock)
+                        ) == 1
+                    }
+                    try await database.query(
+                        """
+                        INSERT INTO {h}.executors
+                          (incarnation, executor_id, application_name, application_version, state, host, pid, capacity,
+                           lease_ms, renewed_at, lease_expires_at, lock_key, ended_at, began)
+                        VALUES ('later', 'slot', 'test-app', 'v1', $1, 'host', 7, 1, 3600000, now(), now() + interval '1 h', 0,
+                                CASE WHEN $1 = 'stopped' THEN now() END, nextval('{h}.beginnings'))
+                        """,
+                        .text(state)
+                    )
+                }
+                let error = await #expect(throws: HoldfastError.self) { try await run.value }
                 #expect(error?.code == .slotTaken)
                 if state == "active" { #expect(error?.message.contains("process 7 on host 'host'") == true) }
                 let unready = await #expect(throws: HoldfastError.self) { try await ready.value }
