@@ -83,12 +83,13 @@ class Evidence:
         self.intervals = self._intervals()
 
     def _process_of(self, executor):
-        """By slot and process id; one process has several incarnations when it joined again."""
-        for each in self.processes.values():
-            if (each["slot"], each["pid"]) == (executor["slot"], executor["pid"]) and each["started"] <= executor["started"]:
-                if each["ended"] is None or executor["started"] <= each["ended"]:
-                    return each["name"]
-        return None
+        """By slot and process id, of which the kernel may have given one twice; one process has several incarnations when it
+        joined again, and may have ended before its join had arrived."""
+        began_before = [
+            each for each in self.processes.values()
+            if (each["slot"], each["pid"]) == (executor["slot"], executor["pid"]) and each["started"] <= executor["started"]
+        ]
+        return max(began_before, key=lambda each: each["started"])["name"] if began_before else None
 
     def owner(self, token):
         """The process that owns what carries this token."""

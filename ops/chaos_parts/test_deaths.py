@@ -83,6 +83,19 @@ class Tests(CheckerTests):
             forge.run["processes"].append(dict(forge.process(TWO), name="e2-v1.2", pid=3))
             self.assertEqual(self.deaths(forge), count)
 
+    def test_a_join_may_arrive_after_the_death_of_its_process(self):
+        for ends, count in ((True, 0), (False, 1)):
+            forge = Forge().complete_all()
+            if ends:
+                forge.fault("kill", TWO)
+                forge.process(TWO).update(ended=forge.now, code=-9)
+            forge.executor(TWO)["started"] = forge.tick()
+            forge.tick(2)
+            forge.end(TWO, "superseded")
+            forge.join(TWO, "3" * 16)["pid"] = 3
+            forge.run["processes"].append(dict(forge.process(TWO), name="e2-v1.2", pid=3, ended=None, code=None))
+            self.assertEqual(self.deaths(forge), count)
+
     def test_who_was_killed_without_a_fault_is_found(self):
         forge = Forge().complete_all()
         forge.process(TWO).update(ended=forge.now, code=-9)
