@@ -43,8 +43,8 @@ final class ConnectionCore: Sendable {
     typealias NotificationHandler = @Sendable (_ channel: String, _ payload: String) -> Void
 
     private let queue = Mutex(Queue())
-    /// The socket while it belongs to the session: whoever shuts it down from outside must not hit another's.
-    private let socket = Mutex<Int32?>(nil)
+    /// The socket while there is a session.
+    private let socket = Mutex<SocketHandle?>(nil)
     private let pipe: WakePipe
     private let logger: Logger
     private let onNotification: NotificationHandler?
@@ -92,9 +92,7 @@ final class ConnectionCore: Sendable {
     func abandon() {
         close()
         // The thread that waits for the server finds the connection lost.
-        socket.withLock { socket in
-            if let socket { _ = shutdown(socket, Int32(SHUT_RDWR)) }
-        }
+        socket.withLock { $0 }?.shutDown()
     }
 
     /// Waits for the end of the thread and says why it ended.
@@ -151,16 +149,19 @@ extension ConnectionCore {
         let wires = configuration.wires
         wires?.pass()
         let session: LibPQSession
+        let handle: SocketHandle
         do throws(PostgresError) {
             session = try LibPQSession.connect(configuration, logger: logger, interrupt: pipe.readEnd)
+            handle = try SocketHandle(duplicating: session.socket)
         } catch {
             end(error)
             completion(.failure(error))
             return
         }
-        let wire = wires?.add(socket: session.socket, processID: PQbackendPID(session.pointer))
+        let wire = wires?.add(handle, processID: PQbackendPID(session.pointer))
         if wires != nil, wire == nil {
             let error = PostgresError(.connectionLost, "the connection was cut")
+            handle.close()
             session.finish()
             end(error)
             completion(.failure(error))
@@ -175,10 +176,11 @@ extension ConnectionCore {
                 )
             )
         )
-        socket.withLock { $0 = session.socket }
+        socket.withLock { $0 = handle }
         let loss = serve(session, wires)
         socket.withLock { $0 = nil }
         if let wire { wires?.remove(wire) }
+        handle.close()
         // First, so that whoever waits for the end finds the server's side closing.
         session.finish()
         end(loss)

@@ -4,21 +4,13 @@
 import Dispatch
 import Synchronization
 
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Musl)
-import Musl
-#else
-import Glibc
-#endif
-
 /// The connections of one executor, held together so that a test can do to them what the kernel does to those of a process
 /// that is killed or stopped. Nothing outside tests makes one.
 package final class Wires: Sendable {
     private struct State {
         var isCut = false
         var isFrozen = false
-        var sockets: [UInt64: Int32] = [:]
+        var sockets: [UInt64: SocketHandle] = [:]
         var processIDs: Set<Int32> = []
         var lastID: UInt64 = 0
         var tasks: [CheckedContinuation<Void, Never>] = []
@@ -39,11 +31,11 @@ package final class Wires: Sendable {
     /// Closes every connection at once, whatever it is doing, as the kernel does for a process that was killed. No
     /// connection is made any more.
     package func cut() {
-        self.state.withLock { state in
+        let sockets = self.state.withLock { state in
             state.isCut = true
-            // Under the lock, so that no number is meant that its thread has given back meanwhile.
-            for socket in state.sockets.values { _ = shutdown(socket, Int32(SHUT_RDWR)) }
+            return Array(state.sockets.values)
         }
+        for socket in sockets { socket.shutDown() }
         self.wakeAll()
     }
 
@@ -80,7 +72,7 @@ package final class Wires: Sendable {
     }
 
     /// - Returns: What to give back with ``remove(_:)``; `nil` when no connection may be made any more.
-    func add(socket: Int32, processID: Int32) -> UInt64? {
+    func add(_ socket: SocketHandle, processID: Int32) -> UInt64? {
         self.state.withLock { state in
             guard !state.isCut else { return nil }
             state.processIDs.insert(processID)
