@@ -37,7 +37,7 @@ extension Simulation {
 
     mutating func arrive(_ index: Int) {
         guard self.database.isUp else { return self.refuse(index) }
-        if case .renew(_, .some(let session), _) = self.requests[index].statement,
+        if case .renew(_, .held(let session), _) = self.requests[index].statement,
             !self.database.sessions[session].isOpen
         {
             return self.refuse(index)

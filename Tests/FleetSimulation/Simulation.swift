@@ -33,6 +33,7 @@ package struct Simulation {
 
         enum Timer: Sendable {
             case renew(at: Int)
+            case hedge
             case clock(at: Int)
             case claim(at: Int)
             case watch

@@ -7,6 +7,7 @@ package struct Tally: Sendable, Equatable {
         case schedules, events
         /// Executors that stopped themselves and joined again, or were told that they are dead.
         case fences
+        case hedges
         /// Declarations of death, by what they were founded on.
         case leaseDeaths, sessionDeaths
         /// Lives that ended because a process joined in their slot.

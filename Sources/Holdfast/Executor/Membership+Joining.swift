@@ -41,7 +41,7 @@ extension Membership {
             return self.perform(action, because: "its slot belongs to a process that began later")
         }
         let (isInTime, isLeaving) = self.state.withLock { state in
-            state.machine.joined(sentAt: sentAt, serverEpoch: report.serverEpoch)
+            state.machine.joined(sentAt: sentAt, now: .now, serverEpoch: report.serverEpoch)
             state.member = member
             state.renewedAt = sentAt
             state.holdsSession = false

@@ -129,7 +129,7 @@ extension Membership {
             state.machine.databaseClockWasSet(
                 by: jump,
                 uncertainty: self.host.databaseClock.uncertainty,
-                sentAt: sentAt
+                now: now
             )
             return (action, state.machine.judgement(now: now))
         }

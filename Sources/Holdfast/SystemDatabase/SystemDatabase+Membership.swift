@@ -24,6 +24,9 @@ extension SystemDatabase {
           OR lease_expires_at > clock_timestamp() + 2 * lease_ms * interval '1 millisecond')
         """
 
+    /// What tells one lease of a member from the next.
+    private static let leaseMark = "extract(epoch FROM lease_expires_at)::text"
+
     /// Whether its watchers should have seen long ago that it has expired: perhaps it has not, and the clock was set.
     private static let isLeaseOverdue = """
         (lease_expires_at < clock_timestamp() - lease_ms / 4 * interval '1 millisecond'
@@ -59,7 +62,7 @@ extension SystemDatabase {
             ), watched AS MATERIALIZED (
               SELECT * FROM (SELECT * FROM ahead UNION ALL SELECT * FROM wrapped) r ORDER BY lap, incarnation LIMIT 3
             ), probed AS MATERIALIZED (
-              SELECT incarnation, \(isLeaseExpired) AS expired, \(isLeaseOverdue) AS overdue,
+              SELECT incarnation, \(leaseMark) AS lease, \(isLeaseExpired) AS expired, \(isLeaseOverdue) AS overdue,
                      CASE WHEN session_server_epoch = pg_postmaster_start_time()
                           THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END AS gone
                 FROM watched
@@ -68,7 +71,7 @@ extension SystemDatabase {
                    (SELECT end_reason FROM \(names.holdfast).executors WHERE incarnation = $1),
                    extract(epoch FROM clock_timestamp())::text, EXISTS (SELECT 1 FROM me), coalesce((SELECT drain_requested FROM me), FALSE)
             UNION ALL
-            SELECT 'peer', incarnation, overdue::text, NULL, expired, gone
+            SELECT 'peer', incarnation, overdue::text, lease, expired, gone
               FROM probed WHERE expired OR gone
             UNION ALL
             (SELECT 'dead', incarnation, executor_id, coalesce(end_reason, 'shutdown'), FALSE, FALSE
@@ -108,6 +111,7 @@ extension SystemDatabase {
                 report.suspects.append(
                     ReclaimMachine.Suspect(
                         incarnation: try row.string(1),
+                        lease: try row.string(3),
                         isLeaseExpired: try row.bool(4),
                         isOverdue: try row.string(2) == "true",
                         isSessionGone: try row.bool(5)
@@ -126,7 +130,8 @@ extension SystemDatabase {
         return report
     }
 
-    /// Declares suspects dead. The statement looks again itself: who has renewed or reconnected meanwhile lives on.
+    /// Declares suspects dead. The statement looks again itself: who has renewed or reconnected meanwhile lives on, also when the
+    /// database's clock was set since, so that the new lease looks expired as well.
     ///
     /// A suspect whose row is locked is left for the next look: one of its claims is under way, which the reclaim would not see, or
     /// it is renewing its lease. Waiting would be wrong, because a transaction whose client was cut off may hold the lock for
@@ -142,16 +147,16 @@ extension SystemDatabase {
                 """
                 UPDATE \(self.names.holdfast).executors
                    SET state = 'dead', ended_at = clock_timestamp(), ended_by = $2,
-                       end_reason = CASE WHEN s.by_lease AND \(Self.isLeaseExpired) THEN 'lease_expired'
-                                         ELSE 'session_lost' END
-                  FROM unnest($1::text[], $3::bool[], $4::bool[]) AS s(suspect, by_lease, by_session)
+                       end_reason = CASE WHEN s.by_lease AND \(Self.leaseMark) = s.lease AND \(Self.isLeaseExpired)
+                                         THEN 'lease_expired' ELSE 'session_lost' END
+                  FROM unnest($1::text[], $3::bool[], $4::bool[], $5::text[]) AS s(suspect, by_lease, by_session, lease)
                  WHERE incarnation = s.suspect
                    AND incarnation = ANY(ARRAY(
                      SELECT incarnation FROM \(self.names.holdfast).executors
                       WHERE incarnation = ANY($1::text[]) AND state IN ('active', 'draining')
                       ORDER BY incarnation FOR UPDATE SKIP LOCKED))
                    AND state IN ('active', 'draining')
-                   AND ((s.by_lease AND \(Self.isLeaseExpired))
+                   AND ((s.by_lease AND \(Self.leaseMark) = s.lease AND \(Self.isLeaseExpired))
                         OR CASE WHEN s.by_session AND session_server_epoch = pg_postmaster_start_time()
                                 THEN pg_try_advisory_xact_lock_shared(lock_key) ELSE FALSE END)
                 RETURNING incarnation, executor_id, end_reason, application_version
@@ -159,6 +164,7 @@ extension SystemDatabase {
                 [
                     .textArray(suspects.map(\.incarnation)), .text(executorID),
                     .boolArray(suspects.map(\.isLeaseExpired)), .boolArray(suspects.map(\.isSessionGone)),
+                    .textArray(suspects.map(\.lease)),
                 ]
             )
         )

@@ -121,10 +121,12 @@ package struct LivenessMachine: Sendable {
 
     package mutating func sessionClosed() { self.sessionTrustedFrom = nil }
 
-    package mutating func joined(sentAt: Instant, serverEpoch: String) {
+    /// Leases are trusted from the answer on, and not from the question: what became of the database's clock in between cannot be
+    /// known.
+    package mutating func joined(sentAt: Instant, now: Instant, serverEpoch: String) {
         guard !self.isReplaced else { return }
         self.state = .member(
-            Membership(joinedAt: sentAt, lastRenewal: sentAt, trustedSince: sentAt, serverEpoch: serverEpoch)
+            Membership(joinedAt: sentAt, lastRenewal: sentAt, trustedSince: now, serverEpoch: serverEpoch)
         )
     }
 
@@ -143,12 +145,12 @@ package struct LivenessMachine: Sendable {
     /// - Parameters:
     ///   - jump: By how much, at least.
     ///   - uncertainty: By how much it may have been set unnoticed.
-    package mutating func databaseClockWasSet(by jump: Duration, uncertainty: Duration = .zero, sentAt: Instant) {
+    package mutating func databaseClockWasSet(by jump: Duration, uncertainty: Duration = .zero, now: Instant) {
         let distance = max(jump < .zero ? .zero - jump : jump, uncertainty)
         guard distance > min(self.heartbeat, (self.lease - self.selfStop) / 2),
             case .member(var membership) = self.state
         else { return }
-        membership.trustedSince = max(membership.trustedSince, sentAt)
+        membership.trustedSince = max(membership.trustedSince, now)
         self.state = .member(membership)
     }
 
@@ -164,7 +166,7 @@ package struct LivenessMachine: Sendable {
             // An answer that a later one has overtaken tells nothing new.
             guard sentAt >= membership.lastRenewal else { return .none }
             if serverEpoch != membership.serverEpoch || self.isGap(from: membership.lastRenewal, to: sentAt) {
-                membership.trustedSince = sentAt
+                membership.trustedSince = now
             }
             membership.lastRenewal = sentAt
             membership.serverEpoch = serverEpoch

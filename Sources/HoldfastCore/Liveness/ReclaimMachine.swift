@@ -18,14 +18,23 @@ package struct ReclaimMachine: Sendable {
     /// A watched peer that looks gone.
     package struct Suspect: Sendable, Hashable {
         package var incarnation: String
+        /// Which lease of its it is about: who has renewed since is not suspected because of this one.
+        package var lease: String
         package var isLeaseExpired: Bool
         /// Whether its lease looks expired for so long that somebody should have seen it before, or ends too far ahead. The
         /// database's clock may have been set, there and back again, while nobody looked.
         package var isOverdue: Bool
         package var isSessionGone: Bool
 
-        package init(incarnation: String, isLeaseExpired: Bool, isOverdue: Bool, isSessionGone: Bool) {
+        package init(
+            incarnation: String,
+            lease: String,
+            isLeaseExpired: Bool,
+            isOverdue: Bool,
+            isSessionGone: Bool
+        ) {
             self.incarnation = incarnation
+            self.lease = lease
             self.isLeaseExpired = isLeaseExpired
             self.isOverdue = isOverdue
             self.isSessionGone = isSessionGone

@@ -82,6 +82,7 @@ extension SimulatedDatabase {
             renewal.suspects.append(
                 Suspicion(
                     life: peer,
+                    leaseEnd: self.lives[peer].leaseExpiresAt,
                     isLeaseExpired: isExpired,
                     isOverdue: self.isOverdue(self.lives[peer], now: now),
                     isSessionGone: isGone
@@ -116,8 +117,9 @@ extension SimulatedDatabase {
         for suspect in suspects {
             let life = suspect.life
             guard self.lives[life].isOpen, self.lifeLocks[life].admits(.update) else { continue }
-            let isExpired = suspect.isLeaseExpired && self.isExpired(self.lives[life], now: now)
-            guard isExpired || (suspect.isSessionGone && self.isSessionGone(life)) else { continue }
+            guard self.isExpired(suspect, now: now) || (suspect.isSessionGone && self.isSessionGone(life)) else {
+                continue
+            }
             self.lock(life, .update, for: &transaction)
             transaction.picked.append(life)
         }

@@ -25,7 +25,11 @@ extension SimulatedDatabase {
                 self.lives[life].leaseExpiresAt = now + self.offset + self.lease
                 self.lives[life].renewedAt = now
                 self.lives[life].state = isDraining ? .draining : .active
-                self.lives[life].sessionEpoch = session == nil ? nil : self.epoch
+                switch session {
+                case .held: self.lives[life].sessionEpoch = self.epoch
+                case .absent: self.lives[life].sessionEpoch = nil
+                case .unchanged: break
+                }
             }
             return transaction.renewal.map { .renewed($0) } ?? .done
         case .lockSession(let life, let session):
@@ -33,9 +37,8 @@ extension SimulatedDatabase {
             return .done
         case .declareDead(let suspects):
             for life in transaction.picked {
-                let isByLease = suspects.contains { $0.life == life && $0.isLeaseExpired }
-                let reason: Life.Reason =
-                    isByLease && self.isExpired(self.lives[life], now: now) ? .leaseExpired : .sessionLost
+                let isByLease = suspects.contains { $0.life == life && self.isExpired($0, now: now) }
+                let reason: Life.Reason = isByLease ? .leaseExpired : .sessionLost
                 self.lives[life].state = .dead
                 self.lives[life].reason = reason
                 judge.declaredDead(self.lives[life], isWell: isWell(self.lives[life]), now: now)

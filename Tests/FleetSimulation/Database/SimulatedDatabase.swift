@@ -138,6 +138,12 @@ struct SimulatedDatabase: Sendable {
         return self.beginnings
     }
 
+    /// Whether the lease that a suspicion is about is the present one, and has expired.
+    func isExpired(_ suspicion: Suspicion, now: Int) -> Bool {
+        let life = self.lives[suspicion.life]
+        return suspicion.isLeaseExpired && life.leaseExpiresAt == suspicion.leaseEnd && self.isExpired(life, now: now)
+    }
+
     func isExpired(_ life: Life, now: Int) -> Bool {
         let time = now + self.offset
         return life.leaseExpiresAt < time || life.leaseExpiresAt > time + 2 * self.lease

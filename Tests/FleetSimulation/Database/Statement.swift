@@ -25,7 +25,7 @@ enum Statement: Sendable {
     /// A process asks for its place in the order in which processes began.
     case begin
     case join(life: Int)
-    case renew(life: Int, session: Int?, isDraining: Bool)
+    case renew(life: Int, session: SessionReport, isDraining: Bool)
     case lockSession(life: Int, session: Int)
     case declareDead([Suspicion])
     case reclaim([Int], limit: Int)
@@ -42,8 +42,18 @@ enum Statement: Sendable {
     case startDirectly(work: Int, Token)
 }
 
+/// What a renewal says of the member's lease session.
+enum SessionReport: Hashable, Sendable {
+    case held(Int)
+    case absent
+    /// As it said last.
+    case unchanged
+}
+
 struct Suspicion: Sendable {
     var life: Int
+    /// The end of the lease it is about.
+    var leaseEnd: Int
     var isLeaseExpired: Bool
     var isOverdue: Bool
     var isSessionGone: Bool

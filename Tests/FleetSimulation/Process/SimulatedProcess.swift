@@ -32,6 +32,8 @@ struct SimulatedProcess: Sendable {
         case begin
         case join(life: Int)
         case renewal(life: Int)
+        /// A renewal beside one that gets no answer.
+        case hedge(life: Int)
         case sessionLock(life: Int, session: Int)
         case declaration
         case reclaim
@@ -88,6 +90,9 @@ struct SimulatedProcess: Sendable {
     var nextClaim: Int?
     var lostClaims: [(token: Token, at: Int)] = []
     var isRenewing = false
+    /// When the last renewal that was answered had been sent.
+    var renewedAt = 0
+    var hedges = 0
     var nextRenewal = 0
     /// Woken while a renewal was under way: the next one follows at once.
     var wantsRenewal = false

@@ -19,6 +19,9 @@ extension Simulation {
             )
         case (.renewal(let life), .renewed(let renewal)):
             self.renewalAnswered(process, life, renewal, sentAt: question.sentAt)
+        case (.hedge(let life), .renewed(let renewal)):
+            self.processes[process].hedges -= 1
+            self.learn(from: renewal, process, life, sentAt: question.sentAt)
         case (.sessionLock(let life, let session), _):
             self.sessionLocked(process, life: life, session: session)
         case (.declaration, .declaredDead(let ended)): self.declared(ended, process)
@@ -46,6 +49,8 @@ extension Simulation {
             let hadSession = self.processes[process].holdsSession
             self.processes[process].isRenewing = false
             self.renewSoon(process, in: hadSession ? 0 : self.settings.heartbeat / 2)
+        case .hedge:
+            self.processes[process].hedges -= 1
         case .sessionLock:
             self.timer(.openSession, of: process, in: delay)
         case .declaration, .reclaim, .mark: self.reclaimFailed(process)
@@ -70,6 +75,7 @@ extension Simulation {
         case .renew(let moment):
             guard moment == self.processes[process].nextRenewal else { return }
             self.renew(process)
+        case .hedge: self.hedge(process)
         case .clock(let moment):
             guard moment == self.processes[process].nextTick else { return }
             self.processes[process].nextTick = nil

@@ -28,6 +28,7 @@ extension Simulation {
         self.processes.append(process)
         self.join(process.id)
         self.timer(.watch, of: process.id, in: self.settings.heartbeat)
+        self.timer(.hedge, of: process.id, in: self.settings.heartbeat)
         self.timer(.orphans, of: process.id, in: self.settings.lease)
         self.timer(.openSession, of: process.id, in: self.generator.pick(5...50))
     }
@@ -73,8 +74,13 @@ extension Simulation {
         guard hasJoined else {
             return self.perform(self.processes[process].liveness.refused(), process, abandons: false)
         }
-        self.processes[process].liveness.joined(sentAt: self.instant(sentAt), serverEpoch: "\(epoch)")
+        self.processes[process].liveness.joined(
+            sentAt: self.instant(sentAt),
+            now: self.instant(self.now),
+            serverEpoch: "\(epoch)"
+        )
         self.processes[process].life = life
+        self.processes[process].renewedAt = sentAt
         self.processes[process].holdsSession = false
         self.processes[process].liveness.sessionClosed()
         guard self.processes[process].liveness.tick(now: self.instant(self.now)) == .none else {
@@ -107,11 +113,11 @@ extension Simulation {
             !self.processes[process].isRenewing
         else { return }
         self.processes[process].isRenewing = true
-        let holdsSession = withSession && self.processes[process].holdsSession
+        let held = withSession && self.processes[process].holdsSession ? self.processes[process].session : nil
         self.send(
             .renew(
                 life: life,
-                session: holdsSession ? self.processes[process].session : nil,
+                session: held.map { .held($0) } ?? .absent,
                 isDraining: self.processes[process].isDraining
             ),
             from: process,
@@ -124,6 +130,26 @@ extension Simulation {
         let pause = sentAt + self.settings.heartbeat - self.generator.below(self.settings.heartbeat / 10) - self.now
         self.renewSoon(process, in: self.processes[process].wantsRenewal ? 0 : pause)
         self.processes[process].wantsRenewal = false
+        self.learn(from: renewal, process, life, sentAt: sentAt)
+    }
+
+    /// Sends another renewal while one gets no answer.
+    mutating func hedge(_ process: Int) {
+        self.timer(.hedge, of: process, in: self.settings.heartbeat)
+        let isDue = self.now >= self.processes[process].renewedAt + 2 * self.settings.heartbeat
+        guard isDue, let life = self.processes[process].life, self.processes[process].isMember,
+            !self.processes[process].isLeaving, self.processes[process].hedges < 3
+        else { return }
+        self.processes[process].hedges += 1
+        self.judge.tally.add(.hedges)
+        self.send(
+            .renew(life: life, session: .unchanged, isDraining: self.processes[process].isDraining),
+            from: process,
+            for: .hedge(life: life)
+        )
+    }
+
+    mutating func learn(from renewal: Answer.Renewal, _ process: Int, _ life: Int, sentAt: Int) {
         guard !self.processes[process].isLeaving else { return }
         let jump = self.processes[process].databaseClock.answered(
             .milliseconds(renewal.time),
@@ -136,10 +162,13 @@ extension Simulation {
             now: self.instant(self.now)
         )
         self.processes[process].tenure.renewed(selfStopAt: self.processes[process].liveness.selfStopAt)
+        if case .renewed = renewal.answer {
+            self.processes[process].renewedAt = max(sentAt, self.processes[process].renewedAt)
+        }
         self.processes[process].liveness.databaseClockWasSet(
             by: jump,
             uncertainty: self.processes[process].databaseClock.uncertainty,
-            sentAt: self.instant(sentAt)
+            now: self.instant(self.now)
         )
         self.perform(action, process, abandons: false)
         guard action == .none, let judgement = self.judgement(process) else { return }
@@ -147,6 +176,7 @@ extension Simulation {
             renewal.suspects.map {
                 ReclaimMachine.Suspect(
                     incarnation: self.database.lives[$0.life].incarnation.text,
+                    lease: "\($0.leaseEnd)",
                     isLeaseExpired: $0.isLeaseExpired,
                     isOverdue: $0.isOverdue,
                     isSessionGone: $0.isSessionGone

@@ -58,6 +58,7 @@ extension Simulation {
             let suspicions = suspects.map {
                 Suspicion(
                     life: self.life($0.incarnation),
+                    leaseEnd: Int($0.lease) ?? 0,
                     isLeaseExpired: $0.isLeaseExpired,
                     isOverdue: $0.isOverdue,
                     isSessionGone: $0.isSessionGone

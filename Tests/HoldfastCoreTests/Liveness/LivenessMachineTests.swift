@@ -23,7 +23,7 @@ struct LivenessMachineTests {
         var machine: Machine {
             var machine = Machine(heartbeat: .seconds(1), selfStop: .seconds(7), lease: .seconds(10))
             guard self != .joining else { return machine }
-            machine.joined(sentAt: at(0), serverEpoch: "one")
+            machine.joined(sentAt: at(0), now: at(0), serverEpoch: "one")
             _ = machine.answered(.renewed(serverEpoch: "one"), sentAt: at(1000), now: at(1010))
             if self == .fenced { _ = machine.tick(now: at(8000)) }
             if self == .replaced { _ = machine.answered(.superseded, sentAt: at(1500), now: at(1510)) }
@@ -97,7 +97,7 @@ struct LivenessMachineTests {
         }
         switch event {
         case .joined:
-            machine.joined(sentAt: at(2000), serverEpoch: "one")
+            machine.joined(sentAt: at(2000), now: at(2000), serverEpoch: "one")
             return .none
         case .renewed: return answer(.renewed(serverEpoch: "one"))
         case .renewedOnAnotherServer: return answer(.renewed(serverEpoch: "two"))
@@ -120,7 +120,7 @@ struct LivenessMachineTests {
 
     private static func steadyMachine(until end: Int) -> Machine {
         var machine = Machine(heartbeat: .seconds(1), selfStop: .seconds(7), lease: .seconds(10))
-        machine.joined(sentAt: at(0), serverEpoch: "one")
+        machine.joined(sentAt: at(0), now: at(0), serverEpoch: "one")
         for moment in stride(from: 1000, through: end, by: 1000) {
             _ = machine.answered(.renewed(serverEpoch: "one"), sentAt: at(moment), now: at(moment))
         }
@@ -136,6 +136,17 @@ struct LivenessMachineTests {
     )
     func holding(state: State, moment: Int, holds: Bool) {
         #expect(state.machine.holdsLease(now: Self.at(moment)) == holds)
+    }
+
+    @Test("What became of the clock while a join was under way is not known: the lease of grace begins with its answer")
+    func slowJoin() {
+        var machine = LivenessMachine(heartbeat: .seconds(1), selfStop: .seconds(7), lease: .seconds(10))
+        machine.joined(sentAt: Self.at(0), now: Self.at(900), serverEpoch: "one")
+        for moment in stride(from: 1000, through: 11_000, by: 1000) {
+            _ = machine.answered(.renewed(serverEpoch: "one"), sentAt: Self.at(moment), now: Self.at(moment))
+        }
+        #expect(!machine.mayJudgeLeases(now: Self.at(10_899)))
+        #expect(machine.mayJudgeLeases(now: Self.at(11_000)))
     }
 
     @Test("Leases are judged only after a full lease of renewals")
@@ -166,7 +177,7 @@ struct LivenessMachineTests {
     )
     func databaseClock(jump: Int, isTrusted: Bool) {
         var machine = Self.steadyMachine(until: 20_000)
-        machine.databaseClockWasSet(by: .milliseconds(jump), sentAt: Self.at(20_000))
+        machine.databaseClockWasSet(by: .milliseconds(jump), now: Self.at(20_000))
         for moment in stride(from: 21_000, through: 32_000, by: 1000) {
             _ = machine.answered(.renewed(serverEpoch: "one"), sentAt: Self.at(moment), now: Self.at(moment))
             #expect(machine.mayJudgeLeases(now: Self.at(moment)) == (isTrusted || moment >= 30_000))
@@ -182,7 +193,7 @@ struct LivenessMachineTests {
         machine.databaseClockWasSet(
             by: .milliseconds(jump),
             uncertainty: .milliseconds(uncertainty),
-            sentAt: Self.at(20_000)
+            now: Self.at(20_000)
         )
         #expect(machine.mayJudgeLeases(now: Self.at(20_900)) == isTrusted)
         for moment in stride(from: 21_000, through: 30_000, by: 1000) {
@@ -235,7 +246,7 @@ struct LivenessMachineTests {
     func joiningAgain() {
         var machine = Self.steadyMachine(until: 20_000)
         _ = machine.answered(.declaredDead, sentAt: Self.at(21_000), now: Self.at(21_000))
-        machine.joined(sentAt: Self.at(22_000), serverEpoch: "one")
+        machine.joined(sentAt: Self.at(22_000), now: Self.at(22_000), serverEpoch: "one")
         #expect(!machine.mayJudgeLeases(now: Self.at(23_000)))
     }
 }

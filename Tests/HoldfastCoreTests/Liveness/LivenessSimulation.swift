@@ -216,7 +216,11 @@ struct LivenessSimulation {
             if message.isJoin {
                 // Only the newest join counts, and only as an answer to who is not in yet.
                 guard message.life == self.life, !self.machine.isMember else { continue }
-                self.machine.joined(sentAt: self.instant(sentAt), serverEpoch: "\(message.epoch)")
+                self.machine.joined(
+                    sentAt: self.instant(sentAt),
+                    now: self.instant(self.now),
+                    serverEpoch: "\(message.epoch)"
+                )
                 self.renewals = [(message.sentAt, message.epoch)]
                 // `tick` is due at `selfStopAt`, and a slow answer may come after that.
                 if self.watch == .punctual { self.tick() }

@@ -17,7 +17,7 @@ struct ReclaimMachineTests {
     }
 
     private func suspect(expired: Bool = false, overdue: Bool = false, gone: Bool = false) -> Machine.Suspect {
-        Machine.Suspect(incarnation: "a", isLeaseExpired: expired, isOverdue: overdue, isSessionGone: gone)
+        Machine.Suspect(incarnation: "a", lease: "1", isLeaseExpired: expired, isOverdue: overdue, isSessionGone: gone)
     }
 
     @Test("An expired lease is declared at once, its work taken over in batches, and its owner struck off")

@@ -30,9 +30,13 @@ struct LockedSuspectTests {
                 logger: TestDatabase.logger
             )
             func bury() async throws -> [String] {
-                let suspects = ["claiming", "quiet"].map {
+                let leases = try await database.query(
+                    "SELECT incarnation, extract(epoch FROM lease_expires_at)::text FROM {h}.executors"
+                )
+                let suspects = try leases.map {
                     ReclaimMachine.Suspect(
-                        incarnation: $0,
+                        incarnation: try $0.string(0),
+                        lease: try $0.string(1),
                         isLeaseExpired: true,
                         isOverdue: false,
                         isSessionGone: false

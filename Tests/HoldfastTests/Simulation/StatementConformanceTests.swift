@@ -61,9 +61,10 @@ private struct Script {
             let sessions = twins.model.sessions.indices.filter {
                 twins.model.sessions[$0].isOpen && twins.model.sessions[$0].lockedLife == life
             }
+            let held = self.generator.chance(70) ? sessions.first : nil
             try await twins.renew(
                 life,
-                session: self.generator.chance(70) ? sessions.first : nil,
+                session: self.generator.chance(20) ? .unchanged : held.map { .held($0) } ?? .absent,
                 isDraining: self.generator.chance(20)
             )
             return "renewal of life \(life)"
@@ -74,7 +75,13 @@ private struct Script {
             try await twins.setLease(of: life, to: end)
             guard self.generator.chance(50) else { return "lease of life \(life) to \(end)" }
             try await twins.declareDead([
-                Suspicion(life: life, isLeaseExpired: true, isOverdue: false, isSessionGone: false)
+                Suspicion(
+                    life: life,
+                    leaseEnd: twins.model.lives[life].leaseExpiresAt - (self.generator.chance(25) ? 1 : 0),
+                    isLeaseExpired: true,
+                    isOverdue: false,
+                    isSessionGone: false
+                )
             ])
             return "lease of life \(life) to \(end), and its declaration"
         case ..<31:
@@ -82,7 +89,7 @@ private struct Script {
                 !twins.model.sessions.contains(where: { $0.isOpen && $0.lockedLife == life })
             else { return "nothing" }
             let session = try await twins.openSession(life)
-            try await twins.renew(life, session: session, isDraining: false)
+            try await twins.renew(life, session: .held(session), isDraining: false)
             return "session of life \(life)"
         case ..<34:
             guard let session = self.pick(Array(twins.model.sessions.indices)) else { return "nothing" }
@@ -92,6 +99,7 @@ private struct Script {
             let suspicions = self.some(lives).map { life in
                 Suspicion(
                     life: life,
+                    leaseEnd: twins.model.lives[life].leaseExpiresAt - (self.generator.chance(25) ? 1 : 0),
                     isLeaseExpired: self.generator.chance(60),
                     isOverdue: false,
                     isSessionGone: self.generator.chance(60)

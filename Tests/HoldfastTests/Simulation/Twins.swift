@@ -118,14 +118,14 @@ struct Twins {
         return hasJoined
     }
 
-    mutating func renew(_ life: Int, session: Int?, isDraining: Bool) async throws {
+    mutating func renew(_ life: Int, session: SessionReport, isDraining: Bool) async throws {
         guard case .renewed(let renewal) = try self.ask(.renew(life: life, session: session, isDraining: isDraining))
         else { throw Disagreement("renew") }
         let query = self.system.renewQuery(
             self.members[life],
             running: 0,
             isDraining: isDraining,
-            hasSession: session != nil
+            hasSession: session == .unchanged ? nil : session != .absent
         )
         let report = try self.system.readRenewal(try await self.database.pool.execute(query))
         switch (report.answer, renewal.answer) {
@@ -135,12 +135,22 @@ struct Twins {
         let suspects = renewal.suspects.map {
             ReclaimMachine.Suspect(
                 incarnation: self.members[$0.life].incarnation.text,
+                lease: "",
                 isLeaseExpired: $0.isLeaseExpired,
                 isOverdue: $0.isOverdue,
                 isSessionGone: $0.isSessionGone
             )
         }
-        #expect(Set(report.suspects) == Set(suspects))
+        // The leases end by different clocks.
+        #expect(
+            Set(
+                report.suspects.map {
+                    var suspect = $0
+                    suspect.lease = ""
+                    return suspect
+                }
+            ) == Set(suspects)
+        )
         let unreclaimed = renewal.unreclaimed.map { self.members[$0].incarnation.text }
         #expect(Set(report.unreclaimed.map(\.incarnation)) == Set(unreclaimed))
     }
@@ -195,15 +205,25 @@ struct Twins {
     }
 
     mutating func declareDead(_ suspicions: [Suspicion]) async throws {
+        let leases = suspicions.map { $0.leaseEnd == self.model.lives[$0.life].leaseExpiresAt }
         guard case .declaredDead(let ended) = try self.ask(.declareDead(suspicions)) else {
             throw Disagreement("death")
         }
-        let suspects = suspicions.map {
-            ReclaimMachine.Suspect(
-                incarnation: self.members[$0.life].incarnation.text,
-                isLeaseExpired: $0.isLeaseExpired,
-                isOverdue: $0.isOverdue,
-                isSessionGone: $0.isSessionGone
+        var suspects: [ReclaimMachine.Suspect] = []
+        for (suspicion, isPresent) in zip(suspicions, leases) {
+            let incarnation = self.members[suspicion.life].incarnation.text
+            let lease = try await self.database.query(
+                "SELECT extract(epoch FROM lease_expires_at)::text FROM {h}.executors WHERE incarnation = $1",
+                .text(incarnation)
+            ).first?.string(0)
+            suspects.append(
+                ReclaimMachine.Suspect(
+                    incarnation: incarnation,
+                    lease: isPresent ? lease ?? "" : "0",
+                    isLeaseExpired: suspicion.isLeaseExpired,
+                    isOverdue: suspicion.isOverdue,
+                    isSessionGone: suspicion.isSessionGone
+                )
             )
         }
         let dead = try await self.system.declareDead(suspects, by: "gravedigger")
