@@ -182,6 +182,8 @@ class Crew:
         elif not life.is_leaving:
             life.complaint = f"ended by itself with code {code}"
             self.succeed(life)
+        elif code == -signal.SIGTERM and not os.path.getsize(life.member.log):
+            pass  # It had only just been started, and ends as any program does that does not listen for signals yet.
         elif code:
             life.complaint = f"ended with code {code} on SIGTERM"
 

@@ -3,6 +3,7 @@
 
 """What those who do things to the fleet note, with processes and servers that are none."""
 
+import tempfile
 import types
 import unittest
 from unittest import mock
@@ -54,6 +55,18 @@ class CrewTests(unittest.TestCase):
             self.process.returncode = code
             self.crew.tick()
             self.assertEqual(self.life.complaint is None, is_fine, code)
+
+
+    def test_a_signal_before_the_first_word_may_end_it_at_once(self):
+        with tempfile.NamedTemporaryFile() as log:
+            self.life.member.log = log.name
+            for code, words, is_fine in ((-15, b"", True), (1, b"", False), (-15, b"READY", False)):
+                log.write(words)
+                log.flush()
+                self.life.is_leaving, self.life.ended, self.life.complaint = True, None, None
+                self.process.returncode = code
+                self.crew.tick()
+                self.assertEqual(self.life.complaint is None, is_fine, (code, words))
 
 
 class KeeperTests(unittest.TestCase):
