@@ -32,7 +32,7 @@ enum TestDatabase {
     /// Closes the pool whatever `body` does.
     static func withPool<R>(
         size: Int,
-        checkoutTimeout: Duration = .seconds(30),
+        checkoutTimeout: Duration = .seconds(240),
         _ body: (PostgresPool) async throws -> R
     ) async throws -> R {
         try await withPool(configuration(), size: size, checkoutTimeout: checkoutTimeout, body)
@@ -41,7 +41,7 @@ enum TestDatabase {
     static func withPool<R>(
         _ configuration: PostgresConfiguration,
         size: Int,
-        checkoutTimeout: Duration = .seconds(30),
+        checkoutTimeout: Duration = .seconds(240),
         _ body: (PostgresPool) async throws -> R
     ) async throws -> R {
         let pool = PostgresPool(configuration, size: size, checkoutTimeout: checkoutTimeout, logger: logger)

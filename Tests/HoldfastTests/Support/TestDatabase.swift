@@ -82,7 +82,7 @@ struct TestDatabase: Sendable {
                 schema: schema,
                 ownSchema: ownSchema
             ),
-            pool: PostgresPool(self.connection(to: url), size: 4, logger: self.logger)
+            pool: PostgresPool(self.connection(to: url), size: 4, checkoutTimeout: .seconds(240), logger: self.logger)
         )
         let result: Result<R, any Error>
         do { result = .success(try await body(database)) } catch { result = .failure(error) }
